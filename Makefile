@@ -1,0 +1,56 @@
+# Two commands do all the set-up: make demo, make test.
+PYTHON ?= python3.11
+# A machine with an NVIDIA driver gets the CUDA build of torch, every other one the CPU build.
+LOCK ?= locks/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).txt
+BIN := .venv/bin
+SETUP := .venv/.installed
+
+.PHONY: help setup demo test lint ui bench audit lock clean
+
+help:
+	@echo "make setup   install everything into .venv, from $(LOCK)"
+	@echo "make demo    a synthetic study, start to report (about ten minutes)"
+	@echo "make ui      the Dagster UI and the MLflow UI on the demo"
+	@echo "make test    lint, format, types, tests"
+	@echo "make bench   timings and experiments against named peers"
+
+setup: $(SETUP)
+
+$(SETUP): pyproject.toml $(LOCK)
+	$(PYTHON) -m venv .venv
+	@echo "Installing the locked packages into .venv (some minutes the first time) …"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(SETUP)
+	$(BIN)/hnp phantom demo/phantom
+	$(BIN)/hnp run --raw demo/phantom/raw --home demo/home --profile demo
+
+ui: $(SETUP)
+	$(BIN)/hnp ui --home $(or $(HNP_HOME),demo/home)
+
+lint: $(SETUP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+bench: $(SETUP)
+	$(BIN)/python -m benchmarks
+
+audit: $(SETUP)
+	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --no-deps --disable-pip -r $(LOCK)
+
+# Needs uv. The CPU wheel of torch is taken from the folder named by TORCH_WHEELS.
+lock:
+	uv pip compile pyproject.toml --extra dev --generate-hashes --no-strip-extras --no-header --no-annotate \
+		--no-emit-find-links --find-links $(TORCH_WHEELS) -p 3.11 -o locks/cpu.txt
+	uv pip compile pyproject.toml --extra dev --generate-hashes --no-strip-extras --no-header --no-annotate \
+		-p 3.11 --python-platform x86_64-manylinux_2_28 -o locks/gpu.txt
+
+clean:
+	rm -rf demo .venv

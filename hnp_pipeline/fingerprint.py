@@ -1,0 +1,37 @@
+"""What code a result was made by: a hash of source text that comments and docstrings do not change."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+@cache
+def source_hash(*parts: str) -> str:
+    """16 hex digits of the code in some parts of `hnp_pipeline`: packages (`training`) or modules (`study`).
+
+    Comments, docstrings and layout do not count, so tidying retrains nothing.
+
+    Raises:
+        FileNotFoundError: there is no such part.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        folder = _PACKAGE / part
+        files = sorted(folder.rglob("*")) if folder.is_dir() else [folder.with_suffix(".py")]
+        for file in files:
+            if file.suffix == ".py":
+                digest.update(ast.dump(_bare(file.read_text(encoding="utf-8"))).encode())
+            elif file.suffix in {".sql", ".jinja", ".css", ".csv"}:
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _bare(source: str) -> ast.Module:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return tree
