@@ -103,11 +103,13 @@ class Training(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-5
     restart_epochs: Annotated[int, Field(ge=1)] = 5  # cosine annealing with warm restarts: first period
     restart_factor: Annotated[int, Field(ge=1)] = 1  # each period is this many times the last
+    warmup_steps: Annotated[int, Field(ge=0)] = 0  # batches over which the learning rate rises at the start
     early_stopping_epochs: Annotated[int, Field(ge=1)] | None = None  # without improvement; null: never
     age: Literal["target", "input"] = "target"  # multitask only
     age_loss_weight: Annotated[float, Field(ge=0)] = 0.1
     gradient_checkpointing: bool = False
     mixed_precision: bool = True  # where the device has bfloat16
+    compile: bool = False  # torch.compile, on a GPU only
     seed: int = 2022
 
 

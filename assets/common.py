@@ -1,0 +1,51 @@
+"""What every asset of the study shares: owners, code versions, errors told in one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from hnp_pipeline.errors import StudyError
+from hnp_pipeline.fingerprint import source_hash
+from hnp_pipeline.progress import Report, throttled
+from hnp_pipeline.study import Section
+
+OWNERS = ["team:study"]
+FOLDS = dg.StaticPartitionsDefinition(["0", "1", "2", "3"])
+TRAINING_POOL = "gpu"
+INTAKE = ["radiographs", "readings", "surgeries"]
+
+
+def code_version(parts: list[str], *settings: Section) -> str:
+    """Changes with the code in these parts of hnp_pipeline, and with these settings."""
+    return "-".join([source_hash(*parts), *(s.hash[:8] for s in settings)])
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn an error that is written for the user into a failure of the step that says just that."""
+    try:
+        yield
+    except StudyError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def logged(context: dg.AssetExecutionContext) -> Report:
+    """Progress as lines of the Dagster log, one every few seconds."""
+
+    def report(fraction: float, message: str) -> None:
+        context.log.info(f"{100 * fraction:3.0f} % {message}")
+
+    return throttled(report)
+
+
+def verdict(name: str, passed: bool, found: str, *, asset: str | list[str] | None = None, warn: bool = False) -> dg.AssetCheckResult:
+    """A check's result with what was found."""
+    return dg.AssetCheckResult(
+        passed=passed,
+        check_name=name,
+        asset_key=dg.AssetKey(asset) if asset else None,
+        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
+        description=found,
+        metadata={"found": found},
+    )

@@ -1,0 +1,134 @@
+"""The ensemble of a task's four models on the test set."""
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.common import OWNERS, code_version, logged, told, verdict
+from assets.training import development_version, finite, parameters, same_study
+from hnp_pipeline import schemas
+from hnp_pipeline.project import Project
+from hnp_pipeline.study import Study
+from hnp_pipeline.tables import content_hash, read_table, write_table
+from hnp_pipeline.vocabulary import FOLDS, LEVEL_TITLES, outputs
+from resources.compute import Compute
+from resources.figures import as_metadata, roc
+from resources.images import Images
+from resources.tables import Tables, markdown
+from resources.tracking import Tracking
+
+
+def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
+    """The asset `<task>/test_evaluation`."""
+
+    @dg.asset(
+        key_prefix=task,
+        deps=[[task, "fold_model"], [task, "cross_validation"], "test_set"],
+        group_name=task,
+        owners=OWNERS,
+        kinds={"pytorch", "mlflow"},
+        description="The mean of the four models on patients none of them has seen: probabilities, decisions, metrics.",
+        code_version=code_version(["evaluation", "training/inference"], study.evaluation),
+        check_specs=[
+            dg.AssetCheckSpec("models_of_one_study", [task, "test_evaluation"], blocking=True, description="One development set, cache and setting behind all four models."),
+            dg.AssetCheckSpec("metrics_finite", [task, "test_evaluation"], blocking=True, description="Figures lie in 0 to 1."),
+            dg.AssetCheckSpec("test_data_there", [task, "test_evaluation"], description="A test collection has arrived."),
+        ],
+    )
+    def test_evaluation(
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
+        images: dg.ResourceParam[Images],
+        compute: dg.ResourceParam[Compute],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.evaluation.test_evaluation import evaluate_test
+        from hnp_pipeline.training.inference import load_model, predict
+
+        folder, report = project.home.task(task), logged(context)
+        examples = read_table(project.home.part("test_set"))
+        waiting = examples.num_rows == 0
+        with told():
+            same = same_study(project, task)
+            if waiting:
+                predictions = schemas.empty(schemas.TEST_IMAGE_PREDICTIONS)
+            else:
+                models = [load_model(project.home.fold(task, k), compute.device()) for k in FOLDS]
+                ages = examples["age"].to_numpy()
+                found = predict(models, images.store(examples), ages, threads=compute.threads, report=report)
+                predictions = _rows(task, examples, found)
+            patients, metrics = evaluate_test(
+                predictions, read_table(folder / "thresholds.parquet"), study.evaluation, report
+            )
+        write_table(predictions, folder / "test_image_predictions.parquet")
+        write_table(patients, folder / "test_predictions.parquet")
+        metadata = tables.write(metrics, folder / "test_metrics.parquet")
+
+        field = pc.field
+        aucs = metrics.filter((field("metric") == "auc") & field("fold").is_null())
+        parent = tracking.parent(task, study.hash, development_version(context))
+        identity = {"settings": study.hash, "development_set": development_version(context)}
+        with tracking.run(context, f"{task} test", {"kind": "evaluation", "task": task, **identity}, parent) as run:
+            run.params(parameters(study) | {"task": task, "images": examples.num_rows})
+            names = [f"test_auc_{level}_{unit}" for level, unit in zip(aucs["level"].to_pylist(), aucs["unit"].to_pylist(), strict=True)]
+            run.metrics(dict(zip(names, aucs["value"].to_pylist(), strict=True)))
+            for name in ("test_metrics", "test_predictions"):
+                run.artifact(folder / f"{name}.parquet")
+        shown = aucs.select(["level", "unit", "value", "ci_low", "ci_high", "reason"])
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(pa.table({"of": [content_hash(t) for t in (predictions, patients, metrics)]}))),
+            metadata=metadata
+            | {
+                "mlflow_run": dg.MetadataValue.url(run.link),
+                "waiting": waiting,
+                "auc": dg.MetadataValue.md(markdown(shown)),
+                **({} if waiting else {"roc": as_metadata(roc(_curves(patients)))}),
+            },
+            check_results=[
+                verdict("models_of_one_study", same, "one development set and one setting behind all four models"),
+                finite(metrics),
+                verdict(
+                    "test_data_there",
+                    not waiting,
+                    "waiting for a test collection" if waiting else f"{examples.num_rows} images",
+                    warn=True,
+                ),
+            ],
+        )
+
+    return [test_evaluation]
+
+
+def _rows(task: str, examples: pa.Table, probabilities: np.ndarray) -> pa.Table:
+    """Probabilities (models, images, outputs) as a long table, by fold, image and level."""
+    names = outputs(task)
+    models, n, k = probabilities.shape
+    images = np.tile(np.repeat(np.arange(n), k), models)
+    labels = np.column_stack([examples[name].to_numpy() for name in names])
+    schema = schemas.schema(schemas.TEST_IMAGE_PREDICTIONS)
+    return pa.table(
+        {
+            "task": pa.array(np.full(models * n * k, task)),
+            "fold": np.repeat(np.arange(models), n * k),
+            "image_id": examples["image_id"].take(pa.array(images)),
+            "patient_key": examples["patient_key"].take(pa.array(images)),
+            "level": pa.array(np.tile(np.array(names), models * n)),
+            "probability": probabilities.reshape(-1),
+            "label": np.tile(labels.reshape(-1), models),
+        }
+    ).cast(schema)
+
+
+def _curves(patients: pa.Table) -> dict[str, tuple[list[float], list[float]]]:
+    from sklearn.metrics import roc_curve
+
+    curves = {}
+    for level in patients["level"].unique().to_pylist():
+        rows = patients.filter(pc.field("level") == level)
+        label = rows["label"].to_numpy()
+        if 0 < label.sum() < len(label):
+            false_positive, true_positive, _ = roc_curve(label, rows["probability"].to_numpy())
+            curves[LEVEL_TITLES[level]] = (false_positive.tolist(), true_positive.tolist())
+    return curves

@@ -1,0 +1,70 @@
+"""The CLAHE image cache, a collection at a time."""
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.common import OWNERS, code_version, logged, told, verdict
+from hnp_pipeline.automation.survey import COLLECTIONS
+from hnp_pipeline.project import Project
+from hnp_pipeline.study import Study
+from hnp_pipeline.tables import content_hash, read_table
+from resources.compute import Compute
+from resources.images import Images, pixel_version
+
+
+def build(study: Study) -> list[dg.AssetsDefinition]:
+    """The asset `clahe_cache`."""
+
+    @dg.asset(
+        partitions_def=COLLECTIONS,
+        deps=["radiographs"],
+        group_name="imaging",
+        owners=OWNERS,
+        kinds={"opencv", "numpy"},
+        description="Each readable radiograph once: gray, contrast-limited histogram equalisation, resized, 8 bit, "
+        "in a memory map that training reads without decoding.",
+        code_version=code_version(["imaging"], study.imaging),
+        check_specs=[
+            dg.AssetCheckSpec("cache_complete", "clahe_cache", blocking=True, description="Every readable picture is in it.")
+        ],
+    )
+    def clahe_cache(
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        images: dg.ResourceParam[Images],
+        compute: dg.ResourceParam[Compute],
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.imaging.cache import ImageCache, build_cache
+
+        name = context.partition_key
+        rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "sha256"])
+        files = read_table(project.home.intake(name, "names"), ["image_id", "file"])
+        listed = _one_file_each(rows.filter(pc.is_valid(rows["sha256"])).join(files, "image_id"))
+        with told():
+            summary = build_cache(
+                project.home.cache(name),
+                pa.table({"sha256": listed["sha256"], "file": listed["file"]}),
+                study.imaging,
+                compute.threads,
+                logged(context),
+                folder=project.collection(name),
+                maximum_pixels=study.intake.maximum_pixels,
+            )
+        cached = len(ImageCache.open(project.home.cache(name), study.imaging))
+        content = content_hash(pa.table({"sha256": listed["sha256"]}))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
+            metadata={"images": cached, **summary.metadata()},
+            check_results=[
+                verdict("cache_complete", cached == listed.num_rows, f"{cached} of {listed.num_rows} pictures cached")
+            ],
+        )
+
+    return [clahe_cache]
+
+
+def _one_file_each(rows: pa.Table) -> pa.Table:
+    """One file for each content: the same picture can be delivered under several names."""
+    first = rows.sort_by([("sha256", "ascending"), ("file", "ascending")]).group_by("sha256", use_threads=False)
+    return first.aggregate([("file", "first")]).rename_columns(["sha256", "file"]).sort_by("sha256")

@@ -1,0 +1,164 @@
+"""Raw exports → typed rows under pseudonyms, a collection at a time."""
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.common import OWNERS, code_version, logged, told, verdict
+from hnp_pipeline import schemas
+from hnp_pipeline.automation.survey import COLLECTIONS, RAW_COLLECTION, WITHDRAWALS
+from hnp_pipeline.intake.collection import open_collection
+from hnp_pipeline.intake.mri_readings import read_mri_readings
+from hnp_pipeline.intake.surgeries import read_surgeries
+from hnp_pipeline.intake.xrays import read_xrays, with_images
+from hnp_pipeline.project import Project
+from hnp_pipeline.readings.rows import agreement, label_rows
+from hnp_pipeline.study import Study
+from hnp_pipeline.tables import content_hash, read_table, write_table
+from resources.compute import Compute
+from resources.tables import Tables, describe, markdown
+
+RAW = [
+    dg.AssetSpec(
+        RAW_COLLECTION,
+        partitions_def=COLLECTIONS,
+        group_name="raw",
+        description="A delivery of the hospital: one folder with its tables and pictures. "
+        "Its version is told by the sensor and by `hnp run`.",
+        kinds={"csv", "jpeg"},
+        owners=OWNERS,
+    ),
+    dg.AssetSpec(
+        WITHDRAWALS,
+        group_name="raw",
+        description="Patients who withdrew from the study (withdrawn.csv); none when there is no such table.",
+        kinds={"csv"},
+        owners=OWNERS,
+    ),
+]
+
+
+def build(study: Study) -> list[dg.AssetsDefinition]:
+    """The assets `radiographs`, `readings` and `surgeries`."""
+    shared = {
+        "partitions_def": COLLECTIONS,
+        "deps": [RAW_COLLECTION],
+        "group_name": "intake",
+        "owners": OWNERS,
+        "kinds": {"parquet", "python"},
+    }
+
+    @dg.asset(
+        **shared,
+        description="Every row of the x-ray export, typed and under a pseudonym, with its picture opened and hashed.",
+        code_version=code_version(["intake", "imaging/inspection"], study.intake),
+        check_specs=[
+            dg.AssetCheckSpec("images_decodable", "radiographs", description="Most pictures can be read."),
+            dg.AssetCheckSpec("rows_typed", "radiographs", blocking=True, description="One typed row for each row delivered."),
+        ],
+    )
+    def radiographs(
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
+        compute: dg.ResourceParam[Compute],
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.imaging.inspection import inspect_files
+
+        name = context.partition_key
+        files = project.home.intake(name, "files")
+        with told():
+            collection = open_collection(project.collection(name))
+            xrays = read_xrays(collection, study.intake, project.key())
+            inspected = inspect_files(
+                collection.folder,
+                xrays["file"],
+                read_table(files) if files.exists() else None,
+                study.intake.maximum_pixels,
+                compute.threads,
+                logged(context),
+            )
+            rows = with_images(xrays, inspected)
+        write_table(inspected, files)
+        write_table(xrays.select(["image_id", "file"]), project.home.intake(name, "names"))
+        metadata = tables.write(rows, project.home.intake(name, "radiographs"))
+        unreadable = pc.sum(pc.is_valid(rows["unreadable"])).as_py() or 0
+        untyped = pc.sum(pc.is_valid(rows["missing"])).as_py() or 0
+        share = unreadable / max(rows.num_rows, 1)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(rows)),
+            metadata=metadata | {"unreadable_images": unreadable, "rows_with_missing_data": untyped},
+            check_results=[
+                verdict("images_decodable", share <= 0.2, f"{unreadable} of {rows.num_rows} pictures unreadable", warn=True),
+                verdict("rows_typed", rows.num_rows == xrays.num_rows, f"{rows.num_rows} of {xrays.num_rows} rows"),
+            ],
+        )
+
+    @dg.asset(
+        **shared,
+        description="Every MRI reading with its label at the five levels, from the table's columns or the report's text.",
+        code_version=code_version(["intake", "readings"], study.intake, study.readings),
+        check_specs=[
+            dg.AssetCheckSpec("labels_in_range", "readings", blocking=True, description="Labels are 0, 1 or blank."),
+            dg.AssetCheckSpec("rows_accepted", "readings", description="Few readings are rejected."),
+        ],
+    )
+    def readings(
+        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]
+    ) -> dg.MaterializeResult:
+        name = context.partition_key
+        with told():
+            collection = open_collection(project.collection(name))
+            typed, rejected = read_mri_readings(collection, study.intake, project.key())
+            rows = label_rows(typed, study.readings)
+            agreeing = agreement(typed, study.readings)
+        write_table(rejected, project.home.intake(name, "readings_rejected"))
+        metadata = tables.write(rows, project.home.intake(name, "readings"))
+        sources = pa.table({"source": rows["label_source"]}).group_by("source").aggregate([([], "count_all")])
+        labels = pa.chunked_array([c for k in schemas.LEVELS for c in rows[k].chunks], pa.int8())
+        in_range = pc.all(pc.is_in(labels.drop_null(), value_set=pa.array([0, 1], pa.int8()))).as_py() is not False
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(pa.table({"rows": [content_hash(rows)], "rejected": [content_hash(rejected)]}))),
+            metadata=metadata
+            | {
+                "rejected_rows": rejected.num_rows,
+                "label_sources": dg.MetadataValue.md(markdown(sources)),
+                "agreement_of_columns_and_text": dg.MetadataValue.md(markdown(agreeing)),
+            },
+            check_results=[
+                verdict("labels_in_range", in_range, "labels are 0, 1 or blank"),
+                verdict(
+                    "rows_accepted",
+                    rejected.num_rows <= 0.05 * max(rows.num_rows, 1),
+                    f"{rejected.num_rows} rejected, {rows.num_rows} accepted",
+                    warn=True,
+                ),
+            ],
+        )
+
+    @dg.asset(
+        **shared,
+        description="Surgeries that were delivered; those on a lumbar disc can stand between x-ray and MRI.",
+        code_version=code_version(["intake"], study.intake),
+    )
+    def surgeries(
+        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]
+    ) -> dg.MaterializeResult:
+        name = context.partition_key
+        with told():
+            collection = open_collection(project.collection(name))
+            found = read_surgeries(collection, study.intake, project.key())
+        absent = found is None
+        rows, rejected = found or (schemas.empty(schemas.INTAKE_SURGERIES), schemas.empty(schemas.REJECTED_ROWS))
+        write_table(rejected, project.home.intake(name, "surgeries_rejected"))
+        path = project.home.intake(name, "surgeries")
+        if absent:
+            path.unlink(missing_ok=True)  # no table: the criterion is not applied
+        else:
+            write_table(rows, path)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(rows) + ("-absent" if absent else "")),
+            metadata=describe(rows) | {"table_delivered": not absent, "rejected_rows": rejected.num_rows},
+        )
+
+    return [radiographs, readings, surgeries]

@@ -1,0 +1,162 @@
+"""What people open: the tables to query, the report to read, the model to use."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.common import INTAKE, OWNERS, code_version, told, verdict
+from assets.training import development_version, parameters, same_study
+from hnp_pipeline import schemas
+from hnp_pipeline.automation.planner import GATHERS, TOLERATES
+from hnp_pipeline.automation.survey import known_collections, roles
+from hnp_pipeline.cohort.database import build_database
+from hnp_pipeline.fingerprint import source_hash
+from hnp_pipeline.project import Project
+from hnp_pipeline.study import Study
+from hnp_pipeline.tables import content_hash, read_table
+from resources.tables import Tables, markdown
+from resources.tracking import Tracking
+
+_FROM_INTAKE = {
+    "radiographs": ["radiographs"],
+    "readings": ["readings"],
+    "surgeries": ["surgeries"],
+    "rejected_rows": ["readings_rejected", "surgeries_rejected"],
+}
+_FROM_TASKS = {
+    "validation_predictions": ["validation_predictions"],
+    "test_image_predictions": ["test_image_predictions"],
+    "test_predictions": ["test_predictions"],
+    "thresholds": ["thresholds"],
+    "metrics": ["validation_metrics", "test_metrics"],
+    "gradcam": ["gradcam"],
+}
+
+
+def build(study: Study) -> list[dg.AssetsDefinition]:
+    """The assets `warehouse` and `study_report`."""
+    of_tasks = [dg.AssetKey([t, a]) for t in study.tasks for a in ("cross_validation", "test_evaluation", "gradcam")]
+
+    @dg.asset(
+        deps=[*INTAKE, "cohort", "exclusions", "cohort_flow", *of_tasks],
+        group_name="report",
+        owners=OWNERS,
+        kinds={"duckdb", "parquet"},
+        description="Every table of the study in one DuckDB file (hnp.duckdb), to query with any client.",
+        code_version=source_hash("cohort/database", "schemas"),
+        metadata={TOLERATES: INTAKE, GATHERS: True},
+        check_specs=[dg.AssetCheckSpec("schemas_hold", "warehouse", blocking=True, description="Every table has its columns.")],
+    )
+    def warehouse(project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]) -> dg.MaterializeResult:
+        home = project.home
+        collections = sorted(roles(home))
+        for name, parts in _FROM_INTAKE.items():
+            tables.write_shared(name, [home.intake(c, p) for c in collections for p in parts])
+        for name, parts in _FROM_TASKS.items():
+            tables.write_shared(name, [home.task(t) / f"{p}.parquet" for t in study.tasks for p in parts])
+        paths = {n: home.table(n) for n in schemas.TABLES if home.table(n).exists()}
+        with told():
+            build_database(paths, home.database)
+        rows = {n: read_table(p, []).num_rows for n, p in paths.items()}
+        counts = pa.table({"table": list(rows), "rows": list(rows.values()), "holds": [schemas.TABLES[n][0] for n in rows]})
+        wrong = [n for n, p in paths.items() if read_table(p).schema.names != [c.name for c in schemas.TABLES[n][1]]]
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(pa.table({"of": [content_hash(read_table(p)) for p in paths.values()]}))),
+            metadata={"tables": dg.MetadataValue.md(markdown(counts)), "database": dg.MetadataValue.path(home.database)},
+            check_results=[verdict("schemas_hold", not wrong, f"{len(rows)} tables; wrong columns in: {', '.join(wrong) or 'none'}")],
+        )
+
+    @dg.asset(
+        deps=["warehouse"],
+        group_name="report",
+        owners=OWNERS,
+        kinds={"html", "matplotlib"},
+        description="The study as a page to read and print: flow, tables beside the paper's, curves, heat maps, settings.",
+        code_version=f"{source_hash('report')}-{study.hash}",
+    )
+    def study_report(
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.report.report import write_report
+
+        home = project.home
+        with told():
+            write_report(home.root / "tables", study, facts(context, project, tracking), home.root, home.report)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(development_version(context) + study.hash),
+            metadata={"report": dg.MetadataValue.path(home.report), "bytes": home.report.stat().st_size},
+        )
+
+    return [warehouse, study_report]
+
+
+def build_registered_model(study: Study, task: str) -> list[dg.AssetsDefinition]:
+    """The asset `<task>/registered_model`."""
+
+    @dg.asset(
+        key_prefix=task,
+        deps=[[task, "fold_model"], [task, "cross_validation"]],
+        group_name=task,
+        owners=OWNERS,
+        kinds={"mlflow", "safetensors"},
+        description="The four models as one, in MLflow's registry: from the bytes of radiographs to probabilities.",
+        code_version=code_version(["prediction", "imaging", "training/inference"], study.imaging),
+    )
+    def registered_model(
+        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], tracking: dg.ResourceParam[Tracking]
+    ) -> dg.MaterializeResult:
+        from resources.registry import register
+
+        with told():
+            same_study(project, task)
+        identity = {"settings": study.hash, "development_set": development_version(context)}
+        parent = tracking.parent(task, **identity)
+        with tracking.run(context, f"{task} model", {"kind": "model", "task": task, **identity}, parent) as run:
+            run.params(parameters(study) | {"task": task})
+            version = register(run, f"{study.name}-{task}", project.home.task(task), tracking)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(f"{study.name}-{task}-{version}"),
+            metadata={"version": version, "mlflow_run": dg.MetadataValue.url(run.link)},
+        )
+
+    return [registered_model]
+
+
+def facts(context: dg.AssetExecutionContext, project: Project, tracking: Tracking) -> dict[str, Any]:
+    """What the report says of how it was made."""
+    known = roles(project.home)
+    identity = {"settings": project.study.hash, "development_set": development_version(context)}
+    runs = [
+        {"task": t, "name": f"{t} ({kind})", "url": tracking.link(found)}
+        for t in project.study.tasks
+        for kind in ("task", "evaluation", "model")
+        if (found := tracking.find(kind=kind, task=t, **identity))
+    ]
+    packages = ("dagster", "mlflow", "torch", "timm", "opencv-python", "duckdb", "scikit-learn", "numpy")
+    stale = sorted(set(known) - set(known_collections(context.instance)))
+    return {
+        "name": project.study.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}},
+        "git_commit": _commit(),
+        "settings_hash": project.study.hash,
+        "development_set_hash": identity["development_set"],
+        "mlflow": runs,
+        "roles": {c: role.value for c, role in known.items()},
+        "notes": [f"the collection {c} has never been read" for c in stale],
+    }
+
+
+def _commit() -> str | None:
+    """The commit of this checkout, if it is one."""
+    place = Path(__file__).parent
+    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=place, capture_output=True, text=True, check=False)
+    return told.stdout.strip() or None

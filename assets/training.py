@@ -1,0 +1,242 @@
+"""Four fold models a task, and what they say of the fold each has not seen."""
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.common import FOLDS, OWNERS, TRAINING_POOL, code_version, logged, told, verdict
+from hnp_pipeline import schemas, vocabulary
+from hnp_pipeline.errors import StepError
+from hnp_pipeline.project import Project
+from hnp_pipeline.study import Study
+from hnp_pipeline.tables import content_hash, read_table, write_table
+from resources.compute import Compute
+from resources.figures import as_metadata, lines
+from resources.images import Images
+from resources.tables import Tables, markdown
+from resources.tracking import Tracking
+
+_TITLES = {
+    "presence": "any herniation",
+    "level": "herniation at each level",
+    "multitask": "herniation at each level, with age as an auxiliary target",
+}
+
+
+def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
+    """The assets `<task>/fold_model` and `<task>/cross_validation`."""
+    trained_by = code_version(["training"], study.training)
+
+    @dg.asset(
+        key_prefix=task,
+        partitions_def=FOLDS,
+        deps=["development_set"],
+        group_name=task,
+        owners=OWNERS,
+        kinds={"pytorch", "mlflow"},
+        pool=TRAINING_POOL,
+        description=f"A network that predicts {_TITLES[task]}, trained on three folds and validated on the fourth.",
+        code_version=trained_by,
+        retry_policy=None,
+    )
+    def fold_model(
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        images: dg.ResourceParam[Images],
+        compute: dg.ResourceParam[Compute],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.training.engine import EpochResult, train_fold
+
+        fold, directory = int(context.partition_key), project.home.fold(task, int(context.partition_key))
+        examples = read_table(project.home.part("development_set"))
+        identity = {"settings": study.hash, "development_set": development_version(context)}
+        parent = tracking.parent(task, **identity)
+        tags = {"kind": "fold", "task": task, "fold": str(fold), **identity}
+        with tracking.run(context, f"{task} fold {fold}", tags, parent) as run:
+            run.params(parameters(study) | {"task": task, "fold": fold, "images": examples.num_rows})
+
+            def on_epoch(epoch: EpochResult) -> None:
+                aucs = {f"auc_{name}": value for name, value in epoch.auc.items()}
+                run.metrics(
+                    {
+                        "loss": epoch.loss,
+                        "validation_loss": epoch.validation_loss,
+                        "auc": epoch.mean_auc,
+                        "learning_rate": epoch.learning_rate,
+                        "seconds": epoch.seconds,
+                        **aucs,
+                    },
+                    step=epoch.epoch,
+                )
+                auc = "not computable" if epoch.mean_auc is None else f"{epoch.mean_auc:.3f}"
+                context.log.info(
+                    f"epoch {epoch.epoch} of {epoch.epochs} done: loss {epoch.loss:.3f}, validation AUC {auc}"
+                )
+
+            with told():
+                result = train_fold(
+                    images.store(examples),
+                    examples,
+                    task,
+                    fold,
+                    study.training,
+                    study.imaging,
+                    directory,
+                    compute.threads,
+                    compute.device(),
+                    logged(context),
+                    on_epoch,
+                )
+            run.artifact(directory / "model.json")
+            run.metrics({"best_auc": result.best_auc, "best_epoch": result.best_epoch})
+            seconds = {f"seconds_{k}": v for k, v in result.seconds.items()}
+            run.metrics(seconds)
+        predictions = read_table(directory / "predictions.parquet")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(f"{result.model_sha256[:16]}-{content_hash(predictions)}"),
+            metadata={
+                "mlflow_run": dg.MetadataValue.url(run.link),
+                "best_epoch": result.best_epoch,
+                "validation_auc": result.best_auc if result.best_auc is not None else "not computable",
+                "curves": as_metadata(
+                    lines(
+                        {
+                            "loss": [e.loss for e in result.history],
+                            "validation loss": [e.validation_loss for e in result.history],
+                            "validation AUC": [e.mean_auc for e in result.history],
+                        },
+                        "epoch",
+                    )
+                ),
+                **seconds,
+            },
+        )
+
+    @dg.asset(
+        key_prefix=task,
+        deps=[[task, "fold_model"], "development_set", "cohort"],
+        group_name=task,
+        owners=OWNERS,
+        kinds={"parquet", "mlflow"},
+        description="Each model on the fold it has not seen: probabilities, operating points, metrics with intervals.",
+        code_version=code_version(["evaluation"], study.evaluation),
+        check_specs=[
+            dg.AssetCheckSpec(
+                "models_of_one_study",
+                [task, "cross_validation"],
+                blocking=True,
+                description="All four models come from the same development set, images and settings.",
+            ),
+            dg.AssetCheckSpec("metrics_finite", [task, "cross_validation"], blocking=True, description="Figures lie in 0 to 1."),
+        ],
+    )
+    def cross_validation(
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.evaluation.cross_validation import cross_validate
+
+        folder = project.home.task(task)
+        examples = read_table(project.home.part("development_set"), ["sha256", "image_id", "patient_key"])
+        with told():
+            same = same_study(project, task)
+            predictions = _named(project, task, examples)
+            thresholds, metrics = cross_validate(predictions, study.evaluation, logged(context))
+        write_table(predictions, folder / "validation_predictions.parquet")
+        write_table(thresholds, folder / "thresholds.parquet")
+        metadata = tables.write(metrics, folder / "validation_metrics.parquet")
+        parent = tracking.parent(task, study.hash, development_version(context))
+        means = metrics.filter(
+            (pc.field("unit") == "image") & pc.field("fold").is_null() & (pc.field("metric") == "auc")
+        )
+        values = dict(zip(means["level"].to_pylist(), means["value"].to_pylist(), strict=True))
+        with tracking.reopened(context, parent) as run:
+            run.params(parameters(study) | {"task": task, "images": examples.num_rows})
+            run.metrics({f"validation_auc_{k}": v for k, v in values.items()} | spread(metrics))
+            run.artifact(folder / "validation_metrics.parquet")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(
+                content_hash(pa.table({"of": [content_hash(t) for t in (predictions, thresholds, metrics)]}))
+            ),
+            metadata=metadata
+            | {
+                "mlflow_run": dg.MetadataValue.url(run.link),
+                "auc_by_level": dg.MetadataValue.md(markdown(means.select(["level", "value", "ci_low", "ci_high"]))),
+            },
+            check_results=[
+                verdict("models_of_one_study", same, "one development set and one setting behind all four models"),
+                finite(metrics),
+            ],
+        )
+
+    return [fold_model, cross_validation]
+
+
+def parameters(study: Study) -> dict[str, object]:
+    """The settings worth comparing runs by, flat."""
+    training = study.training.model_dump(mode="json")
+    flat = {k: v for k, v in training.items() if not isinstance(v, dict)}
+    return flat | {
+        "weights": study.training.weights.source,
+        "size": study.imaging.size,
+        "clahe_clip_limit": study.imaging.clahe_clip_limit,
+        "clahe_order": study.imaging.clahe_order,
+        "settings": study.hash,
+    }
+
+
+def development_version(context: dg.AssetExecutionContext) -> str:
+    """The data version of the development set that stands today."""
+    record = context.instance.get_latest_materialization_event(dg.AssetKey("development_set"))
+    tags = record.asset_materialization.tags if record and record.asset_materialization else None
+    return (tags or {}).get("dagster/data_version", "")
+
+
+def same_study(project: Project, task: str) -> bool:
+    """Whether the four models come from one development set, one cache and one setting.
+
+    Raises:
+        StepError: they do not, so no ensemble may be made of them; or one is missing.
+    """
+    from hnp_pipeline.training.inference import provenance
+
+    found = {provenance(project.home.fold(task, k)) for k in vocabulary.FOLDS}
+    if len(found) != 1:
+        raise StepError(
+            f"the fold models of {task} come from {len(found)} different development sets or settings: "
+            f"materialise {task}/fold_model again for every fold"
+        )
+    return True
+
+
+def spread(metrics: pa.Table) -> dict[str, float]:
+    """The standard deviation over folds of the image AUC, by level."""
+    field = pc.field
+    rows = metrics.filter((field("unit") == "image") & field("fold").is_valid() & (field("metric") == "auc") & field("value").is_valid())
+    by_level = rows.group_by("level").aggregate([("value", "stddev")])
+    return {f"validation_auc_{k}_sd": v for k, v in zip(by_level["level"].to_pylist(), by_level["value_stddev"].to_pylist(), strict=True)}
+
+
+def finite(metrics: pa.Table) -> dg.AssetCheckResult:
+    """The check that every figure is null or lies in 0 to 1."""
+    values = metrics["value"].drop_null()
+    bad = len(values) - (pc.sum(pc.and_(pc.greater_equal(values, 0), pc.less_equal(values, 1))).as_py() or 0)
+    null = metrics.num_rows - len(values)
+    return verdict("metrics_finite", bad == 0, f"{metrics.num_rows} figures, {null} not computable, {bad} out of range")
+
+
+def _named(project: Project, task: str, examples: pa.Table) -> pa.Table:
+    """The folds' validation predictions under today's image ids."""
+    schema = schemas.schema(schemas.VALIDATION_PREDICTIONS)
+    parts = []
+    for fold in vocabulary.FOLDS:
+        part = read_table(project.home.fold(task, fold) / "predictions.parquet")
+        n = part.num_rows
+        part = part.append_column("task", pa.array([task] * n)).append_column("fold", pa.array([fold] * n, pa.int32()))
+        parts.append(part)
+    joined = pa.concat_tables(parts).join(examples, "sha256", join_type="inner")
+    order = [("fold", "ascending"), ("sha256", "ascending"), ("level", "ascending")]
+    return joined.sort_by(order).select(schema.names).cast(schema)

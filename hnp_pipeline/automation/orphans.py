@@ -1,0 +1,109 @@
+"""One command at a time on a home, and what killed processes left behind."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+OWNER = "hnp/owner"  # run tag: `command` for the runs of `hnp run`
+_START_TIMEOUT = 120.0  # seconds; run_monitoring's start_timeout_seconds in dagster.yaml
+_HEARTBEAT = 90.0  # seconds; a daemon beats every 30
+
+
+class Busy(Exception):
+    """Another process holds the lock; its number is the message."""
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
+    """Hold a lock that the kernel drops with its process, however that dies.
+
+    Raises:
+        Busy: another process holds it, and `wait` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise Busy(os.pread(fd, 100, 0).decode()) from None
+        if not shared:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def clean_up(
+    instance: dg.DagsterInstance,
+    say: Callable[[str], None],
+    *,
+    only_command: bool,
+    ended: Callable[[str], None] = lambda _run_id: None,
+) -> None:
+    """Mark runs whose process is gone as failed and free their pool slots.
+
+    Args:
+        instance: the Dagster instance.
+        say: takes a line for a person.
+        only_command: the caller holds the command's lock and no child of another command lives, so every
+            unfinished run of a command is an orphan.
+        ended: called with the id of each run that was marked (to end its MLflow runs).
+    """
+    status = dg.DagsterRunStatus
+    unfinished = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
+    for record in instance.get_run_records(dg.RunsFilter(statuses=unfinished)):
+        run, created = record.dagster_run, record.create_timestamp.timestamp()
+        pid = _process(instance, run.run_id)
+        orphan = (
+            (only_command and run.tags.get(OWNER) == "command")
+            or (pid is not None and _is_gone(pid, record.start_time or created))
+            or (pid is None and time.time() - created > _START_TIMEOUT)
+        )
+        if orphan:
+            say(f"run {run.run_id[:8]} ({run.status.value.lower()}) has no process any more: marked failed")
+            bury(instance, run, "its process is gone")
+            ended(run.run_id)
+    if only_command and not _daemon_is_alive(instance):
+        for record in instance.get_run_records(dg.RunsFilter(statuses=[status.QUEUED])):
+            say(f"run {record.dagster_run.run_id[:8]} was queued for a daemon that is gone: cancelled")
+            instance.report_run_canceled(record.dagster_run)
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        ghost = instance.get_run_by_id(run_id)
+        if ghost is None or ghost.is_finished:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def bury(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
+    """Mark a run failed and free its pool slots."""
+    instance.report_run_failed(run, message)
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    """The process that Dagster last noted for the run (its engine events carry the number)."""
+    for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
+        metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
+        if "pid" in metadata:
+            return int(str(metadata["pid"].value))
+    return None
+
+
+def _is_gone(pid: int, since: float) -> bool:
+    """No such process, or a younger one that was given the same number."""
+    try:
+        return psutil.Process(pid).create_time() > since + 5 or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _daemon_is_alive(instance: dg.DagsterInstance) -> bool:
+    beats = instance.get_daemon_heartbeats().values()
+    return any(time.time() - b.timestamp < _HEARTBEAT for b in beats)

@@ -1,0 +1,206 @@
+"""`hnp run`: bring up to date what is out of date, without a daemon, on the instance that the UI shows.
+
+The parent plans and shows progress; each Dagster run is a child process of its own.
+"""
+
+import multiprocessing.connection
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from hnp_pipeline.automation.orphans import bury
+from hnp_pipeline.automation.planner import Plan, State, Target, plan, upstream_of
+from hnp_pipeline.automation.worker import Worker
+from hnp_pipeline.home import Home
+from hnp_pipeline.progress import duration
+
+Say = Callable[[str], None]
+_LOOK_SECONDS = 0.3
+
+
+@dataclass
+class Outcome:
+    """How a call of the command went."""
+
+    made: list[Target] = field(default_factory=list)
+    failed: list[tuple[Target, str]] = field(default_factory=list)  # with the reason
+    fresh: int = 0
+    held_up: list[Target] = field(default_factory=list)  # need something that failed
+    interrupted: bool = False
+
+    @property
+    def success(self) -> bool:
+        """Everything that was asked for is up to date."""
+        return not (self.failed or self.held_up or self.interrupted)
+
+
+def bring_up_to_date(
+    home: Home,
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
+    instance: dg.DagsterInstance,
+    goals: Collection[dg.AssetKey],
+    jobs: int,
+    say: Say,
+    ended: Callable[[str], None] = lambda _run_id: None,
+) -> Outcome:
+    """Make what is out of date of `goals` and of what they are made of; what fails holds up only what needs it.
+
+    Args:
+        home: where the runs' logs go.
+        assets: every asset of the study.
+        instance: the Dagster instance that DAGSTER_HOME names.
+        goals: the assets wanted.
+        jobs: runs side by side.
+        say: takes a line for a person.
+        ended: told the id of a run whose process died.
+    """
+    return _Command(home, assets, instance, upstream_of(assets, goals), jobs, say, ended).run()
+
+
+class _Command:
+    def __init__(
+        self,
+        home: Home,
+        assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
+        instance: dg.DagsterInstance,
+        within: set[dg.AssetKey],
+        jobs: int,
+        say: Say,
+        ended: Callable[[str], None],
+    ) -> None:
+        self.home, self.assets, self.instance, self.within = home, assets, instance, within
+        self.jobs, self.say, self.ended = jobs, say, ended
+        self.pools = {key: a.pools for a in assets if isinstance(a, dg.AssetsDefinition) for key in a.keys}
+        self.workers: list[Worker] = []
+        self.outcome = Outcome()
+        self.attempted: set[str] = set()
+        self.errors: dict[str, str] = {}
+        self.took: dict[dg.AssetKey, list[float]] = defaultdict(list)
+        self.began: dict[str, float] = {}
+
+    def run(self) -> Outcome:
+        made = self.plan()
+        try:
+            while True:
+                self.start(made)
+                others = set(made.all(State.RUNNING)) - {w.target for w in self.workers}
+                if not self.workers and not others:
+                    break
+                if self.watch() or others:
+                    made = self.plan()
+        except KeyboardInterrupt:
+            self.stop()
+            return self.outcome
+        self.outcome.fresh = len(made.all(State.FRESH))
+        self.outcome.held_up = made.all(State.STUCK, State.BLOCKED)
+        return self.outcome
+
+    def plan(self) -> Plan:
+        return plan(self.assets, self.instance, failed=self.attempted, within=self.within)
+
+    def start(self, made: Plan) -> None:
+        """Start what can be made, as far as there is room; one run a pool."""
+        mine = {w.target for w in self.workers}
+        taken = {pool for t in mine for pool in self.pools[t.key]}
+        for target in made.ready:
+            pools = self.pools[target.key]
+            if len(self.workers) >= self.jobs or target in mine or pools & taken:
+                continue
+            attempt = made.attempts[target]
+            if attempt in self.attempted:
+                continue
+            self.attempted.add(attempt)
+            taken |= pools
+            worker = Worker.start(self.home, target, made.keys[target], attempt)
+            self.began[worker.run_id] = time.monotonic()
+            self.workers.append(worker)
+            self.line(made, target, "because " + ", ".join(made.reasons[target]))
+
+    def line(self, made: Plan, target: Target, text: str) -> None:
+        """Which step, how far, how long still."""
+        total = len(made.states)
+        done = len(made.all(State.FRESH))
+        left = self.left(made)
+        self.say(f"[{done:3d}/{total}{left}] {target.name:<28} {text}")
+
+    def left(self, made: Plan) -> str:
+        """The time left, as far as steps of the same kind have been timed."""
+        todo = made.all(State.READY, State.BLOCKED, State.RUNNING)
+        timed = [sum(self.took[t.key]) / len(self.took[t.key]) for t in todo if self.took[t.key]]
+        return f", about {duration(sum(timed))} left" if sum(timed) > 5 else ""
+
+    def watch(self) -> bool:
+        """Show what the runs say; true when one has ended."""
+        if self.workers:
+            multiprocessing.connection.wait([w.process.sentinel for w in self.workers], _LOOK_SECONDS)
+        else:
+            time.sleep(1)
+        over = False
+        for worker in list(self.workers):
+            alive = worker.process.is_alive()
+            self.show(worker)
+            if not alive:
+                self.end(worker)
+                over = True
+        return over
+
+    def show(self, worker: Worker) -> None:
+        events = dg.DagsterEventType
+        page = self.instance.get_records_for_run(worker.run_id, cursor=worker.cursor)
+        worker.cursor = page.cursor
+        for record in page.records:
+            entry = record.event_log_entry
+            event = entry.dagster_event
+            if event is None:
+                if entry.level >= 20:  # what the step itself says
+                    self.say(f"          {worker.target.name:<28} {entry.user_message}")
+            elif event.event_type == events.STEP_FAILURE:
+                self.errors[worker.run_id] = _reason(event)
+            elif event.event_type == events.RUN_CANCELING:  # asked for in the UI
+                worker.interrupt()
+
+    def end(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        seconds = time.monotonic() - self.began[worker.run_id]
+        record = self.instance.get_run_by_id(worker.run_id)
+        died = record is None or not record.is_finished
+        if record is not None and died:
+            bury(self.instance, record, f"its process ended with {worker.process.exitcode}")
+            self.ended(worker.run_id)
+        if worker.process.exitcode == 0:
+            self.took[worker.target.key].append(seconds)
+            self.outcome.made.append(worker.target)
+            self.say(f"          {worker.target.name:<28} done in {duration(seconds)}")
+            return
+        default = f"its process ended with {worker.process.exitcode}; see {self.home.logs / worker.run_id}.log"
+        reason = self.errors.get(worker.run_id, default)
+        if record is not None and record.status == dg.DagsterRunStatus.CANCELED:
+            reason = "cancelled in the UI"
+        self.outcome.failed.append((worker.target, reason))
+        self.say(f"          {worker.target.name:<28} FAILED: {reason}")
+
+    def stop(self) -> None:
+        """Ctrl-C: the runs end as cancelled; what was finished stays."""
+        self.say("stopping …")
+        self.outcome.interrupted = True
+        for worker in self.workers:
+            if record := self.instance.get_run_by_id(worker.run_id):
+                self.instance.report_run_canceling(record)  # or it would count as failed
+            worker.interrupt()
+        for worker in self.workers:
+            worker.process.join(30)
+            self.show(worker)
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """The step's own words: of the error behind Dagster's, for a `Failure` its description."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error else "no reason recorded"

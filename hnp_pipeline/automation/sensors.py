@@ -1,0 +1,104 @@
+"""What keeps the study up to date without anyone's click: two sensors, and a nightly schedule instead of them."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+
+import dagster as dg
+
+from hnp_pipeline.automation.orphans import Busy, clean_up, locked
+from hnp_pipeline.automation.planner import ATTEMPT, Plan, plan
+from hnp_pipeline.automation.survey import known_collections, look, register, settled_look
+from hnp_pipeline.errors import StudyError
+from hnp_pipeline.project import Project
+
+Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
+
+
+def automation(project: Project, assets: Assets) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
+    """The sensors `new_collections` and `keep_up_to_date`, and the schedule `nightly` (off by default)."""
+
+    @dg.sensor(
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at the raw folder; a collection that two looks in a row find unchanged is taken in.",
+    )
+    def new_collections(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        return _take_in(project, context)
+
+    @dg.sensor(
+        asset_selection="*",
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks the planner what is out of date and can be made, and has it made.",
+    )
+    def keep_up_to_date(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _bring_up_to_date(project, assets, context)
+
+    @dg.schedule(
+        cron_schedule="*/5 0-5 * * *",
+        target="*",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="For sites that want no sensors: from midnight to six, every five minutes, takes in what has "
+        "arrived and has the next steps made.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        if project.raw is not None:
+            with suppress(Busy, StudyError), locked(project.home.root / "run.lock"):
+                survey = settled_look(project.raw, known_collections(context.instance), patience=10)
+                register(survey, project.raw, project.home, context.instance)
+        made = plan(assets, context.instance, failed=failed_attempts(context.instance))
+        return _requests(made) or dg.SkipReason("nothing to make")
+
+    return [new_collections, keep_up_to_date], [nightly]
+
+
+def _take_in(project: Project, context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    if project.raw is None:
+        return dg.SkipReason("no raw folder is known: run `hnp run --raw DIR` once, or set HNP_RAW")
+    before = json.loads(context.cursor) if context.cursor else {}
+    try:
+        with locked(project.home.root / "run.lock"):
+            survey = look(project.raw, known_collections(context.instance), before)
+            register(survey, project.raw, project.home, context.instance)
+    except Busy as other:
+        return dg.SkipReason(f"`hnp run` is at work (process {other})")
+    except StudyError as error:
+        return dg.SkipReason(str(error))
+    context.update_cursor(json.dumps(survey.fingerprints))
+    told = [f"{k}: {', '.join(v)}" for k, v in survey.told().items() if v]
+    return dg.SkipReason("; ".join(told) or "nothing new")
+
+
+def _bring_up_to_date(
+    project: Project, assets: Assets, context: dg.SensorEvaluationContext
+) -> dg.SensorResult | dg.SkipReason:
+    try:
+        with locked(project.home.root / "run.lock"):
+            clean_up(context.instance, context.log.info, only_command=False)
+            made = plan(assets, context.instance, failed=failed_attempts(context.instance))
+    except Busy as other:
+        return dg.SkipReason(f"`hnp run` is at work (process {other})")
+    requests = _requests(made)
+    return dg.SensorResult(requests) if requests else dg.SkipReason("nothing to make")
+
+
+def failed_attempts(instance: dg.DagsterInstance) -> set[str]:
+    """Attempts whose run failed: asked for again only when their inputs change."""
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]), limit=500
+    )
+    return {r.dagster_run.tags[ATTEMPT] for r in records if ATTEMPT in r.dagster_run.tags}
+
+
+def _requests(made: Plan) -> list[dg.RunRequest]:
+    """A run for each ready step; its key is used once, so what failed is not asked for until its inputs change."""
+    return [
+        dg.RunRequest(
+            run_key=made.attempts[t],
+            asset_selection=made.keys[t],
+            partition_key=t.partition,
+            tags={ATTEMPT: made.attempts[t]},
+        )
+        for t in made.ready
+    ]

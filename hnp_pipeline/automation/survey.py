@@ -1,0 +1,141 @@
+"""What lies in the raw folder: which collections are new, changed, still being copied, or gone.
+
+What is found is told to Dagster as materialisations of two outside assets, so that everything made from a
+collection knows which delivery of it was used.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from hnp_pipeline.errors import SettingsError, TableError
+from hnp_pipeline.home import Home
+from hnp_pipeline.intake.collection import find_collections, fingerprint, open_collection
+from hnp_pipeline.tables import write_text
+from hnp_pipeline.vocabulary import Split
+
+COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
+RAW_COLLECTION = dg.AssetKey("raw_collection")
+WITHDRAWALS = dg.AssetKey("withdrawals")
+_NOBODY = "nobody"
+
+
+@dataclass
+class Survey:
+    """What one look at the raw folder found; names of collections."""
+
+    new: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)  # still being copied: the last version serves
+    vanished: list[str] = field(default_factory=list)  # gone from the folder: the last version serves
+    fingerprints: dict[str, str] = field(default_factory=dict)
+
+    def told(self) -> dict[str, list[str]]:
+        """What a person is told, by kind."""
+        return {
+            "new": self.new,
+            "changed": self.changed,
+            "still being copied": self.unsettled,
+            "gone (the last good version stays in use)": self.vanished,
+        }
+
+
+def look(raw: Path, known: dict[str, str], before: dict[str, str]) -> Survey:
+    """One look at the raw folder.
+
+    Args:
+        raw: the folder of collections.
+        known: collection → fingerprint that the study last used.
+        before: collection → fingerprint at the look before this one; a collection without `_SUCCESS` is whole
+            when both are the same.
+
+    Raises:
+        SettingsError: there is no such folder, or no collection in it.
+    """
+    found = Survey()
+    for name in (c.name for c in find_collections(raw)):
+        mark = found.fingerprints[name] = fingerprint(raw / name)
+        if known.get(name) == mark:
+            continue
+        if not (raw / name / "_SUCCESS").exists() and before.get(name) != mark:
+            found.unsettled.append(name)
+        else:
+            (found.changed if name in known else found.new).append(name)
+    found.vanished = sorted(set(known) - set(found.fingerprints))
+    return found
+
+
+def settled_look(raw: Path, known: dict[str, str], patience: float = 60.0) -> Survey:
+    """Look until two looks in a row agree, or patience (seconds) ends."""
+    end = time.monotonic() + patience
+    survey = look(raw, known, {})
+    pause = 0.5
+    while survey.unsettled and time.monotonic() < end:
+        time.sleep(pause)
+        survey = look(raw, known, survey.fingerprints)
+        pause = min(2 * pause, 5.0)
+    return survey
+
+
+def known_collections(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Collection → fingerprint of the delivery that the study last used."""
+    found = {}
+    for name in instance.get_dynamic_partitions("collection"):
+        where = dg.AssetRecordsFilter(RAW_COLLECTION, asset_partitions=[name])
+        for record in instance.fetch_materializations(where, limit=1).records:
+            made = record.asset_materialization
+            found[name] = (made.tags or {}).get("dagster/data_version", "") if made else ""
+    return found
+
+
+def register(survey: Survey, raw: Path, home: Home, instance: dg.DagsterInstance) -> None:
+    """Tell Dagster of new and changed collections and of who withdrew; fix the role of the new ones."""
+    if survey.new:
+        fix_roles(survey.new, raw, home)
+        instance.add_dynamic_partitions("collection", sorted(survey.new))
+    for name in survey.new + survey.changed:
+        _report(instance, RAW_COLLECTION, survey.fingerprints[name], {"role": roles(home)[name]}, name)
+    mark = _withdrawals_mark(raw)
+    last = instance.fetch_materializations(WITHDRAWALS, limit=1).records
+    made = last[0].asset_materialization if last else None
+    if made is None or (made.tags or {}).get("dagster/data_version") != mark:
+        _report(instance, WITHDRAWALS, mark, {"delivered": mark != _NOBODY}, None)
+
+
+def roles(home: Home) -> dict[str, Split]:
+    """Collection → role, as fixed at first sight."""
+    path = home.root / "collections.json"
+    return {k: Split(v) for k, v in json.loads(path.read_text("utf-8")).items()} if path.exists() else {}
+
+
+def fix_roles(new: list[str], raw: Path, home: Home) -> None:
+    """Give each new collection its role for good: its own word, else the first by name develops, later ones test."""
+    fixed = roles(home)
+    for name in sorted(new):
+        try:
+            given = open_collection(raw / name).role
+        except TableError:
+            given = None  # told when its tables are read
+        default = Split.TEST if Split.DEVELOPMENT in fixed.values() else Split.DEVELOPMENT
+        fixed.setdefault(name, Split(given) if given else default)
+    write_text(json.dumps(fixed, ensure_ascii=False, indent=1), home.root / "collections.json")
+
+
+def _withdrawals_mark(raw: Path) -> str:
+    for path in sorted(raw.glob("withdrawn.*")):
+        if path.suffix.lower() in {".csv", ".xlsx", ".parquet"}:
+            stat = path.stat()
+            return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+    return _NOBODY
+
+
+def _report(
+    instance: dg.DagsterInstance, key: dg.AssetKey, version: str, metadata: dict[str, str | bool], partition: str | None
+) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(key, partition=partition, metadata=metadata, tags={"dagster/data_version": version})
+    )
+

@@ -1,0 +1,20 @@
+"""Preloaded once by the fork server: what every run of `hnp run` needs is imported before the first fork."""
+
+import importlib
+import threading
+
+for name in (
+    "torch",
+    "mlflow",
+    "mlflow.tracking",
+    "matplotlib.figure",
+    "hnp_pipeline.training.engine",
+    "hnp_pipeline.imaging.cache",
+    "hnp_pipeline.explanation.explain",
+    "hnp_pipeline.evaluation.test_evaluation",
+    "hnp_pipeline.definitions",
+):
+    importlib.import_module(name)
+
+# A thread would not survive the fork, but what it holds would.
+assert threading.active_count() == 1, threading.enumerate()

@@ -1,0 +1,161 @@
+"""`hnp`: the commands of the study (design 11)."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hnp_pipeline.errors import SettingsError, StudyError
+
+DISCLAIMER = "Not a diagnostic device: for research only."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 done, 1 a table or a step failed, 2 wrong usage, folder or settings."""
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)  # what is made here is patients' data
+    try:
+        return options.command(options)
+    except SettingsError as error:
+        print(f"hnp: {error}", file=sys.stderr)
+        return 2
+    except StudyError as error:
+        print(f"hnp: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `hnp … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hnp", description="Lumbar disc herniation from radiographs, as a pipeline.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    phantom = commands.add_parser("phantom", help="make a synthetic study whose truth is known")
+    phantom.add_argument("directory", type=Path, metavar="DIR")
+    phantom.add_argument("--patients", type=_positive, default=200, metavar="N")
+    phantom.add_argument("--seed", type=int, default=0, metavar="S")
+    phantom.add_argument("--signal", choices=["strong", "paper"], default="strong")
+    phantom.set_defaults(command=_phantom)
+
+    run = commands.add_parser("run", help="bring the study up to date, from raw exports to the report")
+    run.add_argument("--raw", type=Path, metavar="DIR", help="folder of collections")
+    _home(run)
+    run.add_argument("--profile", metavar="paper|demo|tiny|FILE", help="settings")
+    run.add_argument("--until", choices=["cohort", "imaging", "training", "evaluation", "report"], default="report")
+    run.add_argument("--wait", action="store_true", help="for another `hnp run` on this home to end")
+    run.set_defaults(command=_run)
+
+    readings = commands.add_parser("readings", help="label a table of report texts, as CSV to stdout")
+    readings.add_argument("file", type=Path, metavar="FILE")
+    readings.add_argument("--text", metavar="COLUMN", help="column of the texts (default: reading)")
+    readings.add_argument("--profile", metavar="paper|demo|tiny|FILE", help="settings")
+    _home(readings)
+    readings.set_defaults(command=_readings)
+
+    predict = commands.add_parser("predict", help="predict for new radiographs of one patient")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    predict.add_argument("--task", choices=["presence", "level", "multitask"], default="level")
+    predict.add_argument("--age", type=float, metavar="YEARS", help="for models that take the age as an input")
+    predict.add_argument("--heatmaps", type=Path, metavar="DIR", help="write a heat map for each image and level")
+    _home(predict)
+    predict.set_defaults(command=_predict)
+
+    compare = commands.add_parser("compare", help="paired differences between two MLflow runs, with intervals")
+    compare.add_argument("runs", nargs=2, metavar="RUN")
+    _home(compare)
+    compare.set_defaults(command=_compare)
+
+    cache = commands.add_parser("cache", help="list the image caches, their settings and sizes")
+    cache.add_argument("--remove-old", action="store_true", help="remove those of other settings than today's")
+    _home(cache)
+    cache.set_defaults(command=_cache)
+
+    ui = commands.add_parser("ui", help="the Dagster UI and the MLflow UI on this home")
+    ui.add_argument("--host", default="127.0.0.1")
+    ui.add_argument("--port", type=_positive, default=3000, help="of the Dagster UI")
+    ui.add_argument("--mlflow-port", type=_positive, default=5000)
+    _home(ui)
+    ui.set_defaults(command=_ui)
+    return parser
+
+
+def _home(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--home", type=Path, metavar="DIR", help="where everything is kept (default: HNP_HOME, else .hnp)")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _phantom(options: argparse.Namespace) -> int:
+    from hnp_pipeline.phantom.export import write_phantom
+    from hnp_pipeline.progress import throttled
+
+    report = throttled(lambda fraction, message: print(f"phantom {100 * fraction:3.0f} % {message}", flush=True), 2)
+    made = write_phantom(options.directory, options.patients, options.seed, options.signal, report=report)
+    print(f"{options.directory}: {'a phantom of these parameters is there already' if not made else 'done'}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hnp_pipeline.command import run
+
+    return run(options.home, options.raw, options.profile, options.until, options.wait)
+
+
+def _readings(options: argparse.Namespace) -> int:
+    import pyarrow.csv as csv
+
+    from hnp_pipeline.project import resolve
+    from hnp_pipeline.readings.table import label_table
+
+    settings = resolve(os.environ, home=options.home, profile=options.profile).study.readings
+    csv.write_csv(label_table(options.file, options.text, settings), sys.stdout.buffer)
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from hnp_pipeline.prediction import Ensemble
+    from hnp_pipeline.project import resolve
+
+    project = resolve(os.environ, home=options.home)
+    ensemble = Ensemble.load(project.home.task(options.task))
+    print(f"{'level':8} {'probability':>11} {'threshold':>9} predicted")
+    for row in ensemble.predict_patient(options.images, options.age, options.heatmaps):
+        cut = "–" if row.threshold is None else f"{row.threshold:.4f}"
+        decided = "–" if row.predicted is None else row.predicted
+        print(f"{row.level:8} {row.probability:11.6f} {cut:>9} {decided}")
+    print(DISCLAIMER)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from hnp_pipeline.command import compare
+
+    return compare(options.home, *options.runs)
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from hnp_pipeline.imaging.cache import list_caches, remove_old_caches
+    from hnp_pipeline.project import resolve
+
+    project = resolve(os.environ, home=options.home)
+    if options.remove_old:
+        for gone in remove_old_caches(project.home.root / "cache", project.study.imaging.hash):
+            print(f"removed {gone}")
+    for cache in list_caches(project.home.root / "cache"):
+        print(cache)
+    return 0
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from hnp_pipeline.command import ui
+
+    return ui(options.home, options.host, options.port, options.mlflow_port)

@@ -1,0 +1,173 @@
+"""From typed rows to the cohort: every x-ray row is in it or excluded for exactly one reason (design 4).
+
+The rules are `rules.sql`, what comes out of them `results.sql`; this module hands DuckDB its inputs and takes the tables.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from hnp_pipeline import schemas, study, tables
+from hnp_pipeline.cohort.folds import assign_folds
+from hnp_pipeline.errors import StepError
+from hnp_pipeline.vocabulary import FOLDS, HNP, LEVELS, Reason, Split
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the cohort is made of: Parquet files, one or more a table, of any number of collections."""
+
+    radiographs: list[Path]  # schemas.INTAKE_RADIOGRAPHS
+    readings: list[Path]  # schemas.INTAKE_READINGS
+    surgeries: list[Path]  # schemas.INTAKE_SURGERIES; none: the criterion is not applied
+    withdrawn: pa.Table  # patient_key of those who withdrew
+    roles: dict[str, str]  # collection → development or test
+
+
+@dataclass(frozen=True)
+class CohortTables:
+    """The cohort in memory."""
+
+    cohort: pa.Table  # schemas.COHORT, by collection and row
+    exclusions: pa.Table  # schemas.EXCLUSIONS, by collection and row
+    flow: pa.Table  # schemas.COHORT_FLOW, by split and step
+
+
+def build_cohort(
+    sources: Sources, settings: study.Cohort, threads: int | None = None, memory_limit: str | None = None
+) -> CohortTables:
+    """Ask every rule of every x-ray row, match the readings, assign the folds.
+
+    Args:
+        sources: the typed rows of all collections.
+        settings: study period, interval, seed of the folds.
+        threads: at most so many; default every core.
+        memory_limit: DuckDB's, as `4GB`; beyond it, it works on disk. Default: most of the machine.
+
+    Raises:
+        StepError: a collection without a role, or a role that is none.
+    """
+    with TemporaryDirectory(prefix="hnp-cohort-") as spill:
+        with _judged(sources, settings, threads, memory_limit, spill) as db:
+            cohort, exclusions, flow = (
+                db.sql(query).to_arrow_table().cast(schemas.schema(columns)) for query, columns in _RESULTS
+            )
+        return CohortTables(cohort, exclusions, flow)
+
+
+def write_cohort(
+    sources: Sources,
+    settings: study.Cohort,
+    cohort: Path,
+    exclusions: Path,
+    flow: Path,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+) -> pa.Table:
+    """As `build_cohort`, but straight into Parquet files at the three paths, so that no table need fit in memory.
+
+    Each file is replaced as a whole, and none before all three are written.
+
+    Returns:
+        The flow, which holds every count.
+
+    Raises:
+        StepError: a collection without a role, or a role that is none.
+    """
+    cohort.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".cohort-", dir=cohort.parent) as spill, ExitStack() as stack:
+        db = stack.enter_context(_judged(sources, settings, threads, memory_limit, spill))
+        for path, (query, _) in zip((cohort, exclusions, flow), _RESULTS, strict=True):
+            temporary = stack.enter_context(tables.replacing(path))
+            db.sql(query).write_parquet(str(temporary), compression="zstd")
+        return db.sql(_RESULTS[-1][0]).to_arrow_table().cast(schemas.schema(schemas.COHORT_FLOW))
+
+
+_RESULTS = (
+    ("SELECT * EXCLUDE (row) FROM cohort_rows ORDER BY collection, row", schemas.COHORT),
+    ("SELECT * EXCLUDE (row) FROM exclusion_rows ORDER BY collection, row", schemas.EXCLUSIONS),
+    ("FROM flow_rows ORDER BY split, step", schemas.COHORT_FLOW),
+)
+
+
+@contextmanager
+def _judged(
+    sources: Sources, settings: study.Cohort, threads: int | None, memory_limit: str | None, spill: str
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of its own in which the rules have been asked, with the views of `results.sql`."""
+    config = {"autoinstall_known_extensions": "false", "temp_directory": spill, "preserve_insertion_order": "false"}
+    if threads:
+        config["threads"] = str(threads)
+    if memory_limit:
+        config["memory_limit"] = memory_limit
+    with duckdb.connect(config=config) as db:
+        _view(db, "radiographs", sources.radiographs, schemas.INTAKE_RADIOGRAPHS)
+        _view(db, "readings", sources.readings, schemas.INTAKE_READINGS)
+        _view(db, "surgeries", sources.surgeries, schemas.INTAKE_SURGERIES)
+        db.register("withdrawn", sources.withdrawn)
+        _create_types(db, sources.roles)
+        for name, value in (
+            ("study_start", settings.study_start),
+            ("study_end", settings.study_end),
+            ("interval_days", settings.interval_days),
+            ("surgeries_given", bool(sources.surgeries)),
+        ):
+            db.execute(f"SET VARIABLE {name} = ?", [value])
+        db.execute(_script("rules.sql"))
+        _assign_folds(db, settings.seed)
+        db.execute(_script("results.sql"))
+        yield db
+
+
+def _script(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _view(db: duckdb.DuckDBPyConnection, name: str, paths: list[Path], columns: list[schemas.Column]) -> None:
+    if paths:
+        rows = db.read_parquet([str(p) for p in paths], hive_partitioning=False)
+    else:
+        rows = db.from_arrow(schemas.empty(columns))
+    rows.create_view(name)
+
+
+def _create_types(db: duckdb.DuckDBPyConnection, roles: dict[str, str]) -> None:
+    """Enums for what has few values: a byte a row, ordered as the names are given. And the table `roles`."""
+    found = {name for (name,) in db.sql("SELECT DISTINCT collection FROM radiographs").fetchall()}
+    if unknown := sorted(found - roles.keys()):
+        raise StepError(f"collection {unknown[0]} has no role: development or test")
+    if wrong := sorted(set(roles.values()) - set(Split)):
+        raise StepError(f"{wrong[0]!r} is no role of a collection: development or test")
+    for name, values in (("collection_name", sorted(roles)), ("split_name", Split), ("reason_name", Reason)):
+        listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in values)
+        db.execute(f"CREATE TYPE {name} AS ENUM ({listed})")
+    db.execute("CREATE TEMP TABLE roles (collection collection_name, split split_name)")
+    db.executemany("INSERT INTO roles VALUES (?, ?)", sorted(roles.items()))
+
+
+def _assign_folds(db: duckdb.DuckDBPyConnection, seed: int) -> None:
+    """The table `folds`: patient, fold; from the seed and the patients' own digests, whatever the order of rows."""
+    positives = ", ".join(f"sum({name})::BIGINT AS {name}" for name in (*LEVELS, HNP))
+    patients = db.execute(
+        f"""
+        SELECT patient, count(*) AS images, {positives}
+        FROM verdicts
+        JOIN roles USING (collection)
+        JOIN (SELECT *, greatest({", ".join(LEVELS)}) AS {HNP} FROM reading_days) USING (patient, mri_date)
+        JOIN patients USING (patient)
+        WHERE reason IS NULL AND split = ?
+        GROUP BY patient, patient_key, patient_digest
+        ORDER BY sha256(? || ' ' || patient_digest), patient_key
+        """,
+        [Split.DEVELOPMENT, str(seed)],
+    ).fetchnumpy()
+    counts = np.column_stack([patients[name] for name in (*LEVELS, HNP)])
+    fold = assign_folds(patients["images"], counts, len(FOLDS))
+    db.register("folds", pa.table({"patient": patients["patient"], "fold": fold}))

@@ -1,0 +1,213 @@
+"""What `hnp run` and `hnp ui` do: prepare the home, survey the raw folder, make, tell."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hnp_pipeline.errors import SettingsError, StepError
+from hnp_pipeline.home import Home
+from hnp_pipeline.progress import duration
+from hnp_pipeline.project import Project, remember, resolve
+from hnp_pipeline.results import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hnp_pipeline.automation.runner import Outcome
+    from hnp_pipeline.automation.survey import Survey
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def run(home: Path | None, raw: Path | None, profile: str | None, until: str, wait: bool) -> int:
+    """`hnp run`: see design 11."""
+    from hnp_pipeline.intake.collection import find_collections
+
+    started = time.monotonic()
+    project = resolve(os.environ, home=home, raw=raw, profile=profile)
+    if project.raw is None:
+        raise SettingsError("no raw folder: give --raw DIR (or set HNP_RAW)")
+    find_collections(project.raw)  # wrong folders are told before anything is made
+
+    # Dagster's beta notices are its developers' business.
+    warnings.filterwarnings("ignore", category=Warning, module="dagster.*")
+    from hnp_pipeline.automation.orphans import Busy, locked
+
+    prepare(project.home)
+    try:
+        with locked(project.home.root / "run.lock", wait=wait):
+            with locked(project.home.root / "children.lock", wait=True):
+                pass  # a killed command's last run is gone too
+            remember(project)
+            return _run(project, until, started)
+    except Busy as other:
+        print(f"hnp: another run is at work on {project.home.root} (process {other}); --wait waits for it", file=sys.stderr)
+        return 1
+
+
+def _run(project: Project, until: str, started: float) -> int:
+    import dagster as dg
+
+    from hnp_pipeline.automation.jobs import goals
+    from hnp_pipeline.automation.orphans import clean_up
+    from hnp_pipeline.automation.runner import bring_up_to_date
+    from hnp_pipeline.automation.survey import known_collections, register, settled_look
+    from hnp_pipeline.automation.worker import SERVER
+    from hnp_pipeline.definitions import study_assets
+    from resources.tracking import Tracking
+
+    assert project.raw is not None
+    tracking = Tracking(project.home, project.study.name)
+    SERVER.set_forkserver_preload(["hnp_pipeline.automation.warm"])
+
+    def say(line: str) -> None:
+        print(f"{duration(time.monotonic() - started):>9}  {line}", flush=True)
+
+    with _quiet(), dg.DagsterInstance.get() as instance:
+        clean_up(instance, say, only_command=True, ended=tracking.end_orphans)
+        survey = settled_look(project.raw, known_collections(instance))
+        register(survey, project.raw, project.home, instance)
+        for kind, names in survey.told().items():
+            if names:
+                say(f"collections {kind}: {', '.join(names)}")
+        wanted = goals(project.study, until)
+        outcome = bring_up_to_date(
+            project.home,
+            study_assets(project),
+            instance,
+            wanted,
+            project.study.compute.jobs,
+            say,
+            tracking.end_orphans,
+        )
+    return _conclude(project, outcome, survey, time.monotonic() - started)
+
+
+def _conclude(project: Project, outcome: "Outcome", survey: "Survey", seconds: float) -> int:
+    home = project.home
+    if outcome.interrupted:
+        print("stopped; the next run goes on from here")
+        return 130
+    if outcome.made:
+        print(f"\n{len(outcome.made)} steps made, {outcome.fresh} up to date, {duration(seconds)}")
+    elif outcome.success:
+        print(f"nothing to do: all {outcome.fresh} steps are up to date ({seconds:.1f} s)")
+    for target, reason in outcome.failed:
+        print(f"failed: {target.name}: {reason}")
+    if outcome.held_up:
+        print(f"held up by that: {', '.join(t.name for t in outcome.held_up)}")
+    for name in survey.vanished:
+        print(f"failed: the collection {name} is gone from {project.raw}; its last good version stays in use")
+    for name in survey.unsettled:
+        print(f"waiting: the collection {name} is still being copied; run again when it is whole")
+    if outcome.made:
+        print(results(home))
+    print(_where(home))
+    return 0 if outcome.success and not survey.vanished else 1
+
+
+def _where(home: Home) -> str:
+    lines = [
+        f"tables      {home.root / 'tables'}  ({home.database.name} beside it, to query)",
+        f"report      {home.report}" if home.report.exists() else "",
+        f"Dagster UI  hnp ui --home {home.root}   then http://127.0.0.1:3000",
+        "MLflow UI   the same command             then http://127.0.0.1:5000",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def ui(home: Path | None, host: str, port: int, mlflow_port: int) -> int:
+    """`hnp ui`: Dagster's webserver and daemon and the MLflow server, until Ctrl-C."""
+    project = resolve(os.environ, home=home)
+    prepare(project.home)
+    if not project.home.settings.exists():
+        remember(project)
+    from resources.tracking import Tracking
+
+    tracking = Tracking(project.home, project.study.name)
+    _ = tracking.client  # makes the database, so that the server finds it
+    programs = Path(sys.executable).parent
+    workspace = ["-w", str(_REPOSITORY / "workspace.yaml")]
+    commands = {
+        "Dagster UI": [programs / "dagster-webserver", *workspace, "-h", host, "-p", str(port)],
+        "Dagster daemon": [programs / "dagster-daemon", "run", *workspace],
+        "MLflow UI": [
+            *(programs / "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1"),
+            *("--backend-store-uri", tracking.store, "--registry-store-uri", tracking.store),
+            *("--artifacts-destination", str(project.home.mlflow / "artifacts")),
+        ],
+    }
+    project.home.logs.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONWARNINGS": "ignore"}
+    started: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, command in commands.items():
+            log = project.home.logs / f"{name.lower().replace(' ', '-')}.log"
+            with log.open("ab") as file:
+                started[name] = subprocess.Popen(
+                    [str(c) for c in command], stdout=file, stderr=file, env=environment, cwd=_REPOSITORY, start_new_session=True
+                )
+        print(f"Dagster UI  http://{host}:{port}\nMLflow UI   http://{host}:{mlflow_port}\nCtrl-C ends both", flush=True)
+        return _until_one_ends(started, project.home.logs)
+    finally:
+        for process in started.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in started.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _until_one_ends(started: "dict[str, subprocess.Popen[bytes]]", logs: Path) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            for name, process in started.items():
+                if process.poll() is not None:
+                    raise StepError(f"{name} ended with {process.returncode}: see {logs}")
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return 0
+
+
+def prepare(home: Home) -> None:
+    """Make the home, for its owner alone, with Dagster's settings in it; DAGSTER_HOME names it from here on.
+
+    Raises:
+        SettingsError: the home cannot be made.
+    """
+    try:
+        home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.dagster.mkdir(exist_ok=True, mode=0o700)
+        target, source = home.dagster / "dagster.yaml", _REPOSITORY / "dagster.yaml"
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise SettingsError(f"the home {home.root} cannot be used: {error.strerror}") from None
+    os.environ |= {"HNP_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    for variable in ("HNP_PROFILE", "HNP_RAW"):
+        os.environ.pop(variable, None)  # study.yaml says it from here on
+
+
+@contextmanager
+def _quiet() -> "Iterator[None]":
+    """Dagster's log of the parent is not what a person came for; the runs have their own."""
+    import logging
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+

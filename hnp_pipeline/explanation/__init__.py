@@ -1,0 +1,1 @@
+"""Where the models looked: Grad-CAM, overlays, sanity checks (design 9)."""

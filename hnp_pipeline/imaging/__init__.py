@@ -1,0 +1,1 @@
+"""Pictures: which can be read, how they are decoded, CLAHE, and the cache that training reads."""

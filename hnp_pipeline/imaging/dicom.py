@@ -1,0 +1,113 @@
+"""DICOM pictures to 8-bit gray: uncompressed, RLE, and what else pydicom decodes with what is installed."""
+
+import io
+import logging
+import warnings
+
+import cv2
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+
+from hnp_pipeline.imaging.formats import Format, UnreadableImageError, damaged
+
+# pydicom quotes odd values when it warns, and a value may be a patient's name.
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+# Read by name, so that nothing that identifies the patient is even parsed.
+TAGS = [
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept", "RescaleSlope",
+    "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
+    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "PixelData",
+]  # fmt: skip
+
+
+def read_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels.
+
+    Raises:
+        UnreadableImageError: not readable as DICOM, or a DICOM object without a picture.
+    """
+    dataset = _read(data, stop_before_pixels=True)
+    try:
+        return int(dataset.Columns), int(dataset.Rows)
+    except (AttributeError, TypeError, ValueError):
+        raise UnreadableImageError("a DICOM file without a picture") from None
+
+
+def decode(data: bytes) -> np.ndarray:
+    """The first frame, uint8 (H, W), as a viewer shows it: bone bright, in the first window that the file names.
+
+    Modality and VOI transformations follow PS3.3 C.11.1 and C.11.2; MONOCHROME1 is turned.
+
+    Raises:
+        UnreadableImageError: truncated, damaged, or of a compression that is not installed.
+    """
+    dataset = _read(data)
+    try:
+        frame = pixel_array(dataset, index=0)
+    except Exception:  # whatever a damaged file makes of a parser
+        syntax = dataset.file_meta.get("TransferSyntaxUID")
+        if syntax is not None and syntax.is_compressed:
+            name = syntax.name if syntax.name != syntax else "unknown"  # a UID of the standard has a name
+            raise UnreadableImageError(f"damaged, or of a DICOM compression that is not read ({name})") from None
+        raise damaged(Format.DICOM) from None
+    try:
+        photometric = str(dataset.PhotometricInterpretation)
+        if photometric == "PALETTE COLOR":
+            frame = apply_color_lut(frame, dataset)
+        if frame.ndim == 3:
+            return eight_bits(cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY))
+        gray = _shown(frame, dataset)
+        return cv2.bitwise_not(gray) if photometric == "MONOCHROME1" else gray
+    except Exception:
+        raise damaged(Format.DICOM) from None
+
+
+def eight_bits(pixels: np.ndarray, depth: int | None = None) -> np.ndarray:
+    """Unsigned pixels to uint8, by their depth: what 8 bits cannot hold is cut off at the low end.
+
+    Detectors of 10, 12 and 14 bits are stored in 16: where the depth is not told, it is the least of these
+    that holds the brightest pixel.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    if depth is None:
+        bits = max(8, int(pixels.max()).bit_length())
+        depth = bits + bits % 2
+    shifted: np.ndarray = np.right_shift(pixels, depth - 8).astype(np.uint8)
+    return shifted
+
+
+def _read(data: bytes, stop_before_pixels: bool = False) -> pydicom.FileDataset:
+    if b"1.2.840.10008.1.2.1.99" in data[132:2048]:  # a small file can inflate to any size
+        raise UnreadableImageError("deflated DICOM is not read")
+    try:
+        return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=stop_before_pixels, specific_tags=TAGS)
+    except Exception:
+        raise damaged(Format.DICOM) from None
+
+
+def _shown(frame: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
+    """Stored values through modality and VOI transformation to uint8."""
+    values = apply_modality_lut(frame, dataset)
+    # Where the window sends what lies below and above everything: the ends of its range.
+    with np.errstate(over="ignore"):
+        low, high = sorted(float(v) for v in apply_voi_lut(np.array([-(2**24), 2**24], np.int32), dataset))
+        windowed = "WindowCenter" in dataset or "VOILUTSequence" in dataset
+        if windowed and high > low:
+            values = apply_voi_lut(values, dataset)
+            scaled = (np.asarray(values, np.float32) - low) * (255 / (high - low))
+            shown: np.ndarray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+            return shown
+    least, most = values.min(), values.max()
+    whole = least >= 0 and most < 2**16 and np.array_equal(values, frame)
+    if whole:
+        stored = int(dataset.get("BitsStored", 16))
+        return eight_bits(frame.astype(np.uint16), max(stored, 8) if stored < 16 else None)
+    normal: np.ndarray = cv2.normalize(np.asarray(values, np.float32), np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    return normal

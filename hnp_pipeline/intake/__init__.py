@@ -1,0 +1,1 @@
+"""From a hospital's raw tables to typed, pseudonymous rows."""

@@ -1,0 +1,115 @@
+"""Drawings as SVG that stands within a page: text stays text, nothing is fetched, no id meets another's."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, RULE = "#1b1f24", "#5f6874", "#d5d8dc"
+ACCENT, PAPER = "#1f4e79", "#b3541e"
+# Told apart without colour too: each with its own dashes (colours after Okabe & Ito, darkened for print).
+COLOURS = ("#0064a4", "#b3541e", "#0b7a5c", "#7b3f98", "#8a6d00")
+DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), "-.", (0, (8, 2, 1, 2)))
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hnp",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Figures made and written within look alike."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def panels(rows: int, columns: int, size: float = 2.5) -> tuple[Figure, list[Axes]]:
+    """A figure of square panels, `size` inches each, and the panels row by row."""
+    figure = Figure(figsize=(columns * size, rows * (size + 0.25)), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(grid.ravel())
+
+
+def unit_square(axes: Axes, title: str, x: str, y: str) -> None:
+    """Both axes from 0 to 1, named."""
+    axes.set(title=title, xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
+
+
+def diagonal(axes: Axes) -> None:
+    """The line of chance, or of perfect calibration."""
+    axes.plot((0, 1), (0, 1), color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
+
+
+def absent(axes: Axes, reason: str) -> None:
+    """Say in the panel why it is empty."""
+    axes.text(0.5, 0.5, reason, ha="center", va="center", color=MUTED, fontsize=8, transform=axes.transAxes)
+
+
+def legend(axes: Axes, place: str = "lower right") -> None:
+    """A legend, where there is anything to name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=place, handlelength=2.2, borderaxespad=0.2, labelspacing=0.35)
+
+
+def inline(figure: Figure, name: str, words: str) -> Markup:
+    """The figure as an SVG element for a page.
+
+    Args:
+        figure: made within `style`.
+        name: unlike every other figure's on the page; begins its ids.
+        words: what it shows, for those who cannot see it.
+    """
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)  # would style the whole page
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"| version="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "Helvetica, Arial, sans-serif", svg)
+    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r' width="[^"]*pt"| height="[^"]*pt"', "", svg, count=2)
+    wide = round(figure.get_figwidth() * 96)
+    head = f'<svg role="img" aria-label="{escape(words)}" style="max-width:{wide}px;stroke-linejoin:round"'
+    return Markup(head + svg[len("<svg") :].rstrip())
+
+
+def kept(x: Sequence[float], y: Sequence[float], most: int = 240) -> list[int]:
+    """Which points of a curve to draw: at most about `most`, evenly spaced along it, both ends among them."""
+    import numpy as np
+
+    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    step = np.floor(way / max(way[-1], 1e-12) * most)
+    first = np.flatnonzero(np.diff(step, prepend=-1))
+    return sorted({0, *first.tolist(), len(way) - 1})

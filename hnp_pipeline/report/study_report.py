@@ -1,0 +1,205 @@
+"""The study report: one HTML file that opens offline, from the study's tables (design 5, 8, 14)."""
+
+import csv
+import datetime
+from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hnp_pipeline import tables as storage
+from hnp_pipeline.report import comparison, confusion, figures, population, wording
+from hnp_pipeline.report.comparison import Cell, Key, Metrics, Paper
+from hnp_pipeline.report.flow import flow_diagram
+from hnp_pipeline.report.gallery import gallery
+from hnp_pipeline.report.source import Source
+from hnp_pipeline.study import Study, dump_study
+from hnp_pipeline.vocabulary import ALL, FOLDS, HNP, LEVELS, Split
+
+# The facts that have their own place on the page; others that are one value each are listed as they are.
+KNOWN_FACTS = (
+    *("study", "created", "versions", "git", "settings_hash", "development_set", "mlflow", "roles"),
+    *("label_disagreements", "notes"),
+)
+
+
+def write_report(tables: Path, study: Study, facts: dict[str, Any], home: Path, out: Path) -> None:
+    """Write the report of a study to `out`, atomically.
+
+    The page fetches nothing, runs nothing and escapes whatever came from data; the same input gives the same bytes.
+
+    Args:
+        tables: folder with `<name>.parquet` of `schemas.TABLES`; a table that is missing counts as empty.
+        study: the settings, shown in full.
+        facts: what the tables do not hold. All keys may be missing: `study` (name), `created` (ISO time),
+            `versions` (name → version), `git` (commit), `settings_hash`, `development_set` (hash),
+            `mlflow` (list of {task, name, url}), `roles` (collection → role), `label_disagreements` (patients
+            whose images differ in label), `notes` (warnings to print). Any other plain value is listed.
+        home: what the file names in `gradcam` are relative to.
+        out: the HTML file.
+
+    Raises:
+        OSError: `out` cannot be written.
+    """
+    with Source(tables) as source:
+        context = _context(source, study, facts, home)
+    storage.write_text(_environment().get_template("report.html.jinja").render(context), out)
+
+
+def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) -> dict[str, Any]:
+    paper = Paper()
+    metrics = Metrics(source.table("metrics"), paper)
+    overview = population.overview(source)
+    waiting = "" if Split.TEST.value in overview else "Waiting for a test collection."
+    tasks = study.tasks
+    compared = comparison.tables(metrics, tasks, waiting)
+    judged = [inside for table in compared for inside in table.compared]
+    return {
+        "study": study,
+        "facts": facts,
+        "created": _created(facts.get("created")),
+        "other_facts": {k: v for k, v in facts.items() if k not in KNOWN_FACTS and isinstance(v, str | int | float)},
+        "notes": _texts(facts.get("notes")),
+        "overview": overview,
+        "waiting": waiting,
+        "confidence": f"{study.evaluation.confidence * 100:g}%",
+        "headlines": _headlines(metrics, tasks),
+        "compared": compared,
+        "inside": (sum(judged), len(judged)),
+        "characteristics": population.characteristics(source),
+        "deliveries": population.deliveries(source, facts.get("roles") or {}),
+        "folds": population.fold_table(source),
+        "paper_fold": lambda fold, level, class_: _whole(paper.value("1", fold, level, class_, "images")),
+        "sparse": population.few_positives(source, study.evaluation.few_patients),
+        "flow": Markup(flow_diagram(source.table("cohort_flow"))),
+        "pictures": _pictures(source, metrics, tasks),
+        "test_aucs": comparison.test_aucs(metrics, "", tasks, waiting),
+        "averaging": [t for task in tasks if (t := comparison.averaging(metrics, "", task))],
+        "thresholds": confusion.threshold_table(source, tasks),
+        "validation_confusion": confusion.validation_confusion(source, tasks),
+        "test_confusion": confusion.test_confusion(source, tasks),
+        "gallery": gallery(source, tasks, home, study.report.gallery, study.report.pictures),
+        "settings": dump_study(study),
+        "checklist": _checklist(bool(waiting), study.report.pictures),
+        "levels": LEVELS,
+        "fold_numbers": FOLDS,
+        "numbering": Numbering(),
+    }
+
+
+class Numbering:
+    """Numbers in the order of appearance; the paper's five tables keep their own."""
+
+    def __init__(self) -> None:
+        self._tables = self._figures = 0
+
+    def table(self) -> str:
+        """The next table that the paper does not have: S1, S2, …"""
+        self._tables += 1
+        return f"S{self._tables}"
+
+    def figure(self) -> int:
+        """The next figure."""
+        self._figures += 1
+        return self._figures
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hnp_pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "count": wording.count,
+        "counted": wording.counted,
+        "share": wording.share,
+        "rounded": wording.rounded,
+        "day": wording.day,
+        "level": wording.level_title,
+        "listed": wording.listed,
+        "unreliable": comparison.unreliable_note,
+        "task": lambda task: wording.TASK_TITLES.get(task, task),
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _headlines(metrics: Metrics, tasks: Iterable[str]) -> list[dict[str, Any]]:
+    """For each task with figures: its AUC over the levels and at any level, on the test set where there is one."""
+    found = []
+    for task in tasks:
+        split = next((s for s in ("test", "validation") if metrics.has(task, s)), None)
+        if split is None:
+            continue
+        unit = "patient" if split == "test" else "image"
+
+        def auc(level: str, task: str = task, split: str = split, unit: str = unit) -> Cell:
+            return metrics.cell(Key(task, split, None, level, None, unit, "auc"))
+
+        by_level = [cell for level in LEVELS if (cell := auc(level)).value is not None]
+        found.append(
+            {
+                "task": task,
+                "split": split,
+                "unit": unit,
+                "mean": None if task == "presence" else auc(ALL),
+                "any": auc(HNP),
+                "lowest": min(by_level, key=_value, default=None),
+                "highest": max(by_level, key=_value, default=None),
+            }
+        )
+    return found
+
+
+def _pictures(source: Source, metrics: Metrics, tasks: tuple[str, ...]) -> dict[str, Any]:
+    split = "test" if any(metrics.has(task, "test") for task in tasks) else "validation"
+    drawn = {
+        "overview": [figures.overview(metrics, tasks, split)],
+        "validation": [
+            picture
+            for task in tasks
+            for picture in (figures.validation_roc(source, metrics, task), figures.validation_curves(source, task))
+        ],
+        "test": [figures.test_curves(source, metrics, task) for task in tasks],
+    }
+    return {place: [picture for picture in pictures if picture] for place, pictures in drawn.items()}
+
+
+def _checklist(waiting: bool, pictures: bool) -> list[dict[str, str]]:
+    """The reporting checklist; what depends on a test set or on pictures says how it stands with them."""
+    with (resources.files("hnp_pipeline.report") / "checklist.csv").open(encoding="utf-8", newline="") as file:
+        items = list(csv.DictReader(file))
+    for item in items:
+        if item["status"] in ("test", "pictures"):
+            item["status"] = "waiting" if waiting else "report"
+            if not pictures and item["section"] == "heatmaps":
+                item["note"] = (item["note"] + "; pictures are turned off").removeprefix("; ")
+    return items
+
+
+def _created(value: object) -> str:
+    try:
+        moment = datetime.datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value or "")
+    return f"{wording.day(moment.date())}, {moment:%H:%M}{f' {moment:%Z}' if moment.tzinfo else ''}"
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else []
+
+
+def _value(cell: Cell) -> float:
+    return -1.0 if cell.value is None else cell.value
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+

@@ -1,0 +1,42 @@
+"""The study's figures in a terminal."""
+
+import duckdb
+
+from hnp_pipeline.home import Home
+from hnp_pipeline.vocabulary import HNP, LEVEL_TITLES, LEVELS
+
+
+def results(home: Home) -> str:
+    """AUC of every task by level, validation beside test, as text; empty before there are any."""
+    path = home.table("metrics")
+    if not path.exists():
+        return ""
+    order = {k: i for i, k in enumerate([*LEVELS, "all", HNP])}
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            """
+            SELECT task, level,
+                any_value((value, ci_low, ci_high)) FILTER (split = 'validation' AND unit = 'image'),
+                any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'image'),
+                any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'patient')
+            FROM read_parquet($path) WHERE metric = 'auc' AND fold IS NULL GROUP BY ALL
+            """,
+            {"path": str(path)},
+        ).fetchall()
+    if not rows:
+        return ""
+    titles = LEVEL_TITLES | {"all": "mean of 5", HNP: "any"}
+    lines = [
+        "AUC (95 % interval)",
+        f"{'task':10} {'level':10} {'validation, image':20} {'test, image':20} {'test, patient':20}",
+    ]
+    for task, level, *figures in sorted(rows, key=lambda r: (r[0], order[r[1]])):
+        lines.append(f"{task:10} {titles[level]:10} " + " ".join(f"{_figure(f):20}" for f in figures))
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _figure(found: tuple[float | None, float | None, float | None] | None) -> str:
+    if found is None or found[0] is None:
+        return "–"
+    value, low, high = found
+    return f"{value:.3f}" + (f" ({low:.3f}–{high:.3f})" if low is not None and high is not None else "")

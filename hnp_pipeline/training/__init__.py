@@ -1,0 +1,1 @@
+"""Training: backbone, tasks, batches, the engine, its checkpoints, and inference."""

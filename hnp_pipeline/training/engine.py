@@ -1,0 +1,355 @@
+"""One fold's training (paper, section 2.3): deterministic by seed, resumable, its best epoch kept."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from hnp_pipeline import schemas, study, tables
+from hnp_pipeline.errors import StepError
+from hnp_pipeline.progress import Report, silent
+from hnp_pipeline.training import checkpoints
+from hnp_pipeline.training.backbone import build_model
+from hnp_pipeline.training.batches import Feeder, Images, derive, epoch_order
+from hnp_pipeline.training.devices import (
+    autocast,
+    device_of,
+    faster_layout,
+    in_layout,
+    memory_told,
+    room_for_images,
+    threads_of,
+)
+from hnp_pipeline.training.epochs import EpochResult, auc, best_epoch, validation_loss
+from hnp_pipeline.training.inference import infer, probabilities, save_model
+from hnp_pipeline.training.schedule import learning_rate
+from hnp_pipeline.training.tasks import AgeScale, labels_of, task_of
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a training came to.
+
+    Attributes:
+        directory: holds model.safetensors, model.json and predictions.parquet.
+        best_epoch: whose weights and predictions those are.
+        history: every epoch, those before an interruption too.
+        predictions: sha256, level, probability, label of the held-out fold.
+        seconds: by stage (data_wait, forward_backward, validation, checkpoint), over all epochs.
+        resumed_epochs: how many epochs came from a checkpoint.
+        memory_format: the layout that it was trained in.
+    """
+
+    directory: Path
+    best_epoch: int
+    history: list[EpochResult]
+    predictions: pa.Table
+    seconds: dict[str, float]
+    resumed_epochs: int
+    memory_format: str
+
+
+class NonFiniteError(StepError):
+    """A loss or prediction became infinite or not a number; `sha256` names the images of the batch."""
+
+    def __init__(self, message: str, sha256: list[str]) -> None:
+        shown = ", ".join(s[:12] for s in sha256[:8]) + (" …" if len(sha256) > 8 else "")
+        super().__init__(f"{message}; images (SHA-256): {shown}. Lower training.learning_rate")
+        self.sha256 = sha256
+
+
+def train_fold(
+    images: Images,
+    examples: pa.Table,
+    task: str,
+    fold: int,
+    training: study.Training,
+    imaging: study.Imaging,
+    directory: Path,
+    threads: int | None = None,
+    device: str = "auto",
+    report: Report = silent,
+    on_epoch: Callable[[EpochResult], None] = lambda _: None,
+) -> FoldResult:
+    """Train on the other folds, validate on `fold`, keep the best epoch in `directory`.
+
+    After each epoch a checkpoint is written, then `on_epoch` is called. A training that was interrupted, by
+    an exception (from `report` or `on_epoch`, too) or by SIGKILL, goes on from there when it is called again
+    with the same data, settings, code and threads: `on_epoch` first hears of the epochs before, and on a CPU
+    the end is the same bit for bit. `directory` holds a whole model, the last or this one, or no model.json.
+
+    Args:
+        images: the development set's pictures, in the order of `examples`.
+        examples: sha256, fold, age, the five levels and hnp, a row an image, sorted by sha256.
+        task: `presence`, `level` or `multitask`.
+        fold: the fold that is held out.
+        training: how to train.
+        imaging: how the pictures were made; kept with the model.
+        directory: of this task and fold.
+        threads: of the CPU; None: every core.
+        device: `auto`, `cpu` or `cuda`.
+        report: told epoch, batch and loss, every other second at most.
+        on_epoch: told what each epoch came to.
+
+    Raises:
+        StepError: too few images; a loss that is not finite (NonFiniteError); memory ran out.
+        SettingsError: the settings' weights or device cannot be had.
+    """
+    torch.set_num_threads(threads_of(threads))
+    with memory_told(f"training of {task}, fold {fold}", training.batch_size):
+        state = _Fold(images, examples, task, fold, training, imaging, directory, threads, device, report)
+        state.restore()
+        for result in state.history:
+            on_epoch(result)
+        while not state.over:
+            state.run_epoch()
+            state.save()
+            on_epoch(state.history[-1])
+    return state.finish()
+
+
+class _Fold:
+    """A training under way.
+
+    All that carries over from one epoch to the next is what `save` writes: weights, the optimiser's moments,
+    the history and the best epoch. Order and random draws of an epoch come from its number.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        examples: pa.Table,
+        task: str,
+        fold: int,
+        training: study.Training,
+        imaging: study.Imaging,
+        directory: Path,
+        threads: int | None,
+        device: str,
+        report: Report,
+    ) -> None:
+        if len(images) != examples.num_rows:
+            raise ValueError(f"{len(images)} images for {examples.num_rows} examples")
+        self.task, self.fold, self.training, self.imaging = task_of(task, training), fold, training, imaging
+        self.directory, self.report, self.device = directory, report, device_of(device)
+        self.key = (training.seed, task, fold)
+        self.name = f"training of {task}, fold {fold}"
+
+        held_out = examples["fold"].to_numpy() == fold
+        self.train, self.validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        if len(self.train) < 2:
+            raise StepError(f"{self.name}: the other folds hold {len(self.train)} images, it takes 2 or more")
+        years = examples["age"].to_numpy().astype(np.float64)
+        self.sha256 = examples["sha256"].to_numpy()
+        self.age = AgeScale.of(years[self.train])
+        self.labels = torch.from_numpy(labels_of(examples, self.task))
+        self.ages = torch.from_numpy(self.age.standardise(years, len(years)))
+
+        torch.manual_seed(derive(*self.key, "weights"))
+        self.network = build_model(training, self.task.units, self.task.age == "input").to(self.device)
+        pixels = images.gather(np.resize(self.train[:1], min(training.batch_size, len(self.train))))
+        self.memory_format = faster_layout(self.network, torch.from_numpy(pixels).to(self.device), training)
+        in_layout(self.network, self.memory_format)
+        # only training is compiled: its batches have one shape
+        compiled = training.compile and self.device.type == "cuda"
+        self.forward: Any = torch.compile(self.network) if compiled else self.network
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=training.learning_rate, fused=True)
+        self.feeder = Feeder(images, self.device, room_for_images(self.device))
+
+        self.history: list[EpochResult] = []
+        self.best: dict[str, Tensor] = {}  # the best epoch's weights
+        self.best_logits = np.zeros((0, self.task.units), np.float32)  # what they say of the held-out fold
+        self.seconds = dict.fromkeys(("data_wait", "forward_backward", "validation", "checkpoint"), 0.0)
+        self.resumed = 0
+        self.examples_hash = tables.content_hash(examples)
+        machine = (threads_of(threads), self.device.type)
+        self.fingerprint = _fingerprint(training.hash, imaging.hash, *self.key, self.examples_hash, *machine)
+
+    @property
+    def over(self) -> bool:
+        """All epochs are done, or too many have passed since the best one."""
+        done, patience = len(self.history), self.training.early_stopping_epochs
+        stale = patience is not None and done - best_epoch(self.history) >= patience
+        return done >= self.training.epochs or (done > 0 and stale)
+
+    def run_epoch(self) -> None:
+        """Train on every batch, validate, note the result, keep the weights if they are the best so far."""
+        start = time.perf_counter()
+        loss, rate = self._train()
+        trained = time.perf_counter()
+        logits = self._validate()
+        labels, ages = self.labels[self.validation].numpy(), self.ages[self.validation].numpy()
+        areas = {k: auc(labels[:, i], logits[:, i]) for i, k in enumerate(self.task.outputs)}
+        known = [a for a in areas.values() if a is not None]
+        number = len(self.history) + 1
+        self.seconds["validation"] += time.perf_counter() - trained
+        self.history.append(
+            EpochResult(
+                epoch=number,
+                epochs=self.training.epochs,
+                loss=loss,
+                validation_loss=validation_loss(self.task, logits, labels, ages),
+                auc=areas,
+                mean_auc=float(np.mean(known)) if known else None,
+                learning_rate=rate,
+                seconds=time.perf_counter() - start,
+            )
+        )
+        if best_epoch(self.history) == number:
+            self.best = {k: v.clone() for k, v in self.network.state_dict().items()}
+            self.best_logits = logits
+
+    def _train(self) -> tuple[float, float]:
+        """One pass over the other folds: the mean loss, and the learning rate at its start.
+
+        Waits for the device at reports and at the end only.
+        """
+        epoch = len(self.history)
+        order = epoch_order(self.train, self.training.batch_size, derive(*self.key, "order", epoch))
+        torch.manual_seed(derive(*self.key, "dropout", epoch))
+        rows = torch.from_numpy(order)
+        labels, ages = self.labels[rows].to(self.device), self.ages[rows].to(self.device)
+        losses = torch.zeros(len(order), device=self.device)
+        self.network.train()
+        start = looked = time.perf_counter()
+        waited = 0.0
+        batches = self.feeder(order)
+        for step in range(len(order)):
+            asked = time.perf_counter()
+            pixels = next(batches)
+            waited += time.perf_counter() - asked
+            rate = learning_rate(epoch * len(order) + step, len(order), self.training)
+            self.optimiser.param_groups[0]["lr"] = rate
+            with autocast(self.device, self.training):
+                logits = self.forward(pixels, ages[step])
+            loss = self.task.loss(logits.float(), labels[step], ages[step])
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            losses[step] = loss.detach()
+            if time.perf_counter() - looked > 2:  # seconds
+                self._look(losses[: step + 1].cpu(), order)
+                looked = time.perf_counter()
+        self._look(losses.cpu(), order)
+        self.seconds["data_wait"] += waited
+        self.seconds["forward_backward"] += time.perf_counter() - start - waited
+        return float(losses.double().mean()), learning_rate(epoch * len(order), len(order), self.training)
+
+    def _look(self, losses: Tensor, order: np.ndarray) -> None:
+        """Report the last of the epoch's losses so far, all of which must be finite."""
+        epoch, epochs = len(self.history), self.training.epochs
+        wrong = np.flatnonzero(~np.isfinite(losses.numpy()))
+        if len(wrong):
+            first = wrong[0]
+            message = f"{self.name}, epoch {epoch + 1}, batch {first + 1}: the loss is {losses[first]:.0f}"
+            raise NonFiniteError(message, self.sha256[order[first]].tolist())
+        done, steps = len(losses), len(order)
+        line = f"epoch {epoch + 1}/{epochs}, batch {done}/{steps}, loss {losses[-1]:.3f}"
+        self.report((epoch + done / steps) / epochs, line)
+
+    def _validate(self) -> np.ndarray:
+        """Logits (n, units) of the held-out fold."""
+        self.network.eval()
+        size, ages = self.training.batch_size, self.ages[self.validation].to(self.device)
+        logits = infer([self.network], self.feeder, self.validation, [ages], size, self.training)[0]
+        wrong = ~np.isfinite(logits).all(axis=1)
+        if wrong.any():
+            message = (
+                f"{self.name}, epoch {len(self.history) + 1}: predictions of the held-out fold not finite"
+            )
+            raise NonFiniteError(message, self.sha256[self.validation[wrong]].tolist())
+        return logits
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        start = time.perf_counter()
+        groups = {"model": self.network.state_dict(), "best": self.best}
+        tensors = {f"{group}.{k}": v for group, state in groups.items() for k, v in state.items()}
+        tensors |= checkpoints.optimiser_tensors(self.optimiser)
+        tensors["best_logits"] = torch.from_numpy(self.best_logits)
+        facts = {
+            "fingerprint": self.fingerprint,
+            "memory_format": self.memory_format,
+            "seconds": self.seconds,
+        }
+        checkpoints.save(self._checkpoint, tensors, {**facts, "history": [asdict(r) for r in self.history]})
+        self.seconds["checkpoint"] += time.perf_counter() - start
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, if it is of this very training; remove any other."""
+        found = checkpoints.load(self._checkpoint, self.fingerprint)
+        if found is None:
+            self._checkpoint.unlink(missing_ok=True)
+            return
+        tensors, facts = found
+        self.memory_format = facts["memory_format"]
+        in_layout(self.network, self.memory_format)
+        self.network.load_state_dict(checkpoints.group(tensors, "model"))
+        self.best = checkpoints.group(tensors, "best")
+        self.best_logits = tensors["best_logits"].numpy()
+        checkpoints.restore_optimiser(self.optimiser, tensors)
+        self.history = [EpochResult(**r) for r in facts["history"]]
+        self.seconds = facts["seconds"]
+        self.resumed = len(self.history)
+
+    def finish(self) -> FoldResult:
+        """Write the best epoch's model and predictions; model.json goes first and comes last."""
+        predictions = self._predictions()
+        (self.directory / "model.json").unlink(missing_ok=True)
+        tables.write_table(predictions, self.directory / "predictions.parquet")
+        best = best_epoch(self.history)
+        facts = {
+            "task": self.task.name,
+            "fold": self.fold,
+            "outputs": self.task.outputs,
+            "backbone": self.training.backbone,
+            "training": self.training.model_dump(mode="json"),
+            "imaging": self.imaging.model_dump(mode="json"),
+            "age": asdict(self.age),
+            "memory_format": self.memory_format,
+            "best_epoch": best,
+            "history": [asdict(r) for r in self.history],
+            "examples": self.examples_hash,
+            "images": {"train": len(self.train), "validation": len(self.validation)},
+            "predictions": tables.content_hash(predictions),
+            "seconds": self.seconds,
+        }
+        save_model(self.best, self.directory, facts)
+        self._checkpoint.unlink(missing_ok=True)
+        return FoldResult(
+            self.directory, best, self.history, predictions, self.seconds, self.resumed, self.memory_format
+        )
+
+    def _predictions(self) -> pa.Table:
+        outputs, rows = self.task.outputs, self.validation
+        columns = [c for c in schemas.VALIDATION_PREDICTIONS if c.name in ("level", "probability", "label")]
+        schema = pa.schema([("sha256", pa.string()), *schemas.schema(columns)])
+        values = (
+            np.repeat(self.sha256[rows], len(outputs)),
+            np.tile(np.array(outputs, dtype=object), len(rows)),
+            probabilities(self.best_logits[:, : len(outputs)]).ravel(),
+            self.labels[rows].numpy().astype(np.int8).ravel(),
+        )
+        arrays = [pa.array(v, field.type) for v, field in zip(values, schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.directory / "checkpoint.safetensors"
+
+
+def _fingerprint(*inputs: object) -> str:
+    """What a checkpoint must agree on: all that the next epoch's bits depend on, the code too."""
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    text = json.dumps([*inputs, torch.__version__, np.__version__, code.hexdigest()])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,168 @@
+"""Trained models: saved without pickle, loaded again, asked for probabilities."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from scipy.special import expit
+from torch import Tensor
+
+from hnp_pipeline import study, tables
+from hnp_pipeline.errors import StepError
+from hnp_pipeline.progress import Report, silent
+from hnp_pipeline.training.backbone import Network, build_model
+from hnp_pipeline.training.batches import Feeder, Images, in_order
+from hnp_pipeline.training.devices import autocast, device_of, in_layout, memory_told, threads_of
+from hnp_pipeline.training.tasks import AgeScale, Task, task_of
+
+FORMAT = 1  # of model.json
+_UNUSABLE = (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """A trained network in evaluation mode, and what it was trained with.
+
+    Attributes:
+        network: its layers; `network.body` is timm's, `network.classifier` the last.
+        task: its outputs, in the order of the network's units.
+        fold: the fold that it was validated on.
+        age: the scale of ages.
+        training, imaging: the settings behind it.
+        device: where it lies.
+        facts: all of model.json.
+    """
+
+    network: Network
+    task: Task
+    fold: int
+    age: AgeScale
+    training: study.Training
+    imaging: study.Imaging
+    device: torch.device
+    facts: dict[str, Any]
+
+
+def load_model(directory: Path, device: str = "cpu") -> FoldModel:
+    """The model of a fold's folder, from model.json and model.safetensors alone; nothing in them can run.
+
+    Raises:
+        StepError: the folder holds no whole model of this format.
+    """
+    try:
+        facts = json.loads((directory / "model.json").read_text(encoding="utf-8"))
+        if facts["format"] != FORMAT:
+            raise ValueError(f"format {facts['format']}, this version reads {FORMAT}")
+        if file_hash(directory / "model.safetensors") != facts["model_sha256"]:
+            raise ValueError("model.safetensors is not the file that model.json describes")
+        training = study.Training.model_validate(facts["training"])
+        imaging = study.Imaging.model_validate(facts["imaging"])
+        task = task_of(facts["task"], training)
+        plain = training.model_copy(update={"gradient_checkpointing": False})
+        network = build_model(plain, task.units, task.age == "input", pretrained=False)
+        network.load_state_dict(load_file(directory / "model.safetensors"))
+        age = AgeScale(float(facts["age"]["mean"]), float(facts["age"]["std"]))
+        target = device_of(device)
+        layout = facts["memory_format"] if target.type != "cpu" else "channels_last"
+        in_layout(network.to(target).eval().requires_grad_(False), layout)
+        return FoldModel(network, task, int(facts["fold"]), age, training, imaging, target, facts)
+    except _UNUSABLE as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise StepError(f"no usable model in {directory} ({reason}): train this fold again") from error
+
+
+def save_model(weights: dict[str, Tensor], directory: Path, facts: dict[str, Any]) -> None:
+    """Write model.safetensors, then model.json with its SHA-256: without model.json there is no model."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+    with tables.replacing(directory / "model.safetensors") as temporary:
+        save_file(weights, temporary)
+    sha256 = file_hash(directory / "model.safetensors")
+    text = json.dumps({"format": FORMAT, "model_sha256": sha256, **facts}, indent=1)
+    tables.write_text(text, directory / "model.json")
+
+
+def predict(
+    models: Sequence[FoldModel],
+    images: Images,
+    ages: np.ndarray | None = None,
+    positions: np.ndarray | None = None,
+    batch_size: int = 32,
+    threads: int | None = None,
+    report: Report = silent,
+) -> np.ndarray:
+    """Every model's probabilities of every image; each image is loaded once for all models.
+
+    Args:
+        models: of one task and one imaging setting, on one device.
+        images: gray uint8 pictures prepared with the models' imaging settings.
+        ages: years (n,), for models that take the age as an input; NaN or None stands as the training mean.
+        positions: which pictures of the store, in which order; None: all, in their order.
+        batch_size: pictures at a time.
+        threads: of the CPU; None: every core.
+        report: told how far it is.
+
+    Returns:
+        float64 (models, n, outputs), the outputs in the order of `models[0].task.outputs`.
+
+    Raises:
+        StepError: a batch does not fit into memory.
+    """
+    if not models or any(m.task != models[0].task or m.device != models[0].device for m in models):
+        raise ValueError("predict takes one model or more, all of one task and on one device")
+    torch.set_num_threads(threads_of(threads))
+    task, device = models[0].task, models[0].device
+    rows = np.arange(len(images)) if positions is None else np.asarray(positions)
+    scaled = [torch.from_numpy(m.age.standardise(ages, len(rows))).to(device) for m in models]
+    with memory_told("inference", batch_size):
+        logits = infer(
+            [m.network for m in models],
+            Feeder(images, device),
+            rows,
+            scaled,
+            batch_size,
+            models[0].training,
+            report,
+        )
+    return probabilities(logits[:, :, : len(task.outputs)])
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The logistic function in float64, which keeps the order of far-out logits."""
+    return expit(logits.astype(np.float64))
+
+
+def infer(
+    networks: Sequence[Network],
+    feeder: Feeder,
+    positions: np.ndarray,
+    ages: Sequence[Tensor],
+    batch_size: int,
+    training: study.Training,
+    report: Report = silent,
+) -> np.ndarray:
+    """Logits, float32 (networks, n, units), of networks in evaluation mode; `ages` (n,) standardised."""
+    device = networks[0].classifier.weight.device
+    units = networks[0].classifier.out_features
+    logits = torch.empty((len(networks), len(positions), units), device=device)
+    start = 0
+    with torch.inference_mode(), autocast(device, training):
+        for pixels in feeder(in_order(positions, batch_size)):
+            part = slice(start, start + len(pixels))
+            for k, network in enumerate(networks):
+                logits[k, part] = network(pixels, ages[k][part]).float()
+            start = part.stop
+            report(start / len(positions), f"{start} of {len(positions)} images")
+    return logits.cpu().numpy()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
