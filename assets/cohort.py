@@ -1,14 +1,20 @@
 """Who is in the study: matching, exclusions, flow, and the two sets that models see."""
 
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import dagster as dg
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.automation.survey import WITHDRAWALS, roles
-from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
 from hnp_pipeline.cohort.matching import Sources, write_cohort
 from hnp_pipeline.intake.withdrawn import read_withdrawn
 from hnp_pipeline.project import Project
@@ -24,7 +30,7 @@ from resources.tables import Tables, markdown
 def build(study: Study) -> list[dg.AssetsDefinition]:
     """The multi-asset `cohort`, `exclusions`, `cohort_flow`; `development_set` and `test_set`."""
     version = code_version(["cohort"], study.cohort)
-    deps = [*INTAKE, WITHDRAWALS]
+    deps: list[str | dg.AssetKey] = [*INTAKE, WITHDRAWALS]
     tolerates = {TOLERATES: INTAKE}
 
     def spec(name: str, description: str) -> dg.AssetSpec:
@@ -42,20 +48,41 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name="cohort",
         specs=[
-            spec("cohort", "The images of the study: each with its matched MRI reading, its split and its fold."),
-            spec("exclusions", "Every image that is not in the cohort, with the one reason and what was found."),
+            spec(
+                "cohort",
+                "The images of the study: each with its matched MRI reading, its split and its fold.",
+            ),
+            spec(
+                "exclusions", "Every image that is not in the cohort, with the one reason and what was found."
+            ),
             spec("cohort_flow", "How many images and patients remain after each rule, for both splits."),
         ],
         check_specs=[
-            dg.AssetCheckSpec("rows_accounted_for", "cohort", blocking=True, description="In or out, each row once."),
-            dg.AssetCheckSpec("patients_in_one_fold", "cohort", blocking=True, description="No patient in two folds."),
-            dg.AssetCheckSpec("patients_in_one_split", "cohort", blocking=True, description="No patient in both splits."),
-            dg.AssetCheckSpec("images_of_one_patient", "cohort", blocking=True, description="No image in two patients."),
+            dg.AssetCheckSpec(
+                "rows_accounted_for", asset="cohort", blocking=True, description="In or out, each row once."
+            ),
+            dg.AssetCheckSpec(
+                "patients_in_one_fold", asset="cohort", blocking=True, description="No patient in two folds."
+            ),
+            dg.AssetCheckSpec(
+                "patients_in_one_split",
+                asset="cohort",
+                blocking=True,
+                description="No patient in both splits.",
+            ),
+            dg.AssetCheckSpec(
+                "images_of_one_patient",
+                asset="cohort",
+                blocking=True,
+                description="No image in two patients.",
+            ),
         ],
     )
     def cohort(
-        project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables], compute: dg.ResourceParam[Compute]
-    ):
+        project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
+        compute: dg.ResourceParam[Compute],
+    ) -> Iterator[dg.MaterializeResult]:
         home = project.home
         known = sorted(roles(home))
         parts = {n: [p for c in known if (p := home.intake(c, n)).exists()] for n in INTAKE}
@@ -70,13 +97,19 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                     roles={c: role.value for c, role in roles(home).items()},
                 ),
                 study.cohort,
-                **paths,
+                paths["cohort"],
+                paths["exclusions"],
+                paths["cohort_flow"],
                 threads=compute.threads,
             )
         delivered = sum(pq.read_metadata(p).num_rows for p in parts["radiographs"])
         counted = {n: pq.read_metadata(p).num_rows for n, p in paths.items()}
         checks = _checks(home.table("cohort"), delivered, counted)
-        extra = {"cohort": _prevalence(home.table("cohort")), "exclusions": _reasons(home.table("exclusions")), "cohort_flow": _flow(home.table("cohort_flow"))}
+        extra = {
+            "cohort": _prevalence(home.table("cohort")),
+            "exclusions": _reasons(home.table("exclusions")),
+            "cohort_flow": _flow(home.table("cohort_flow")),
+        }
         for name, path in paths.items():
             yield dg.MaterializeResult(
                 asset_key=name,
@@ -85,7 +118,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 check_results=checks if name == "cohort" else [],
             )
 
-    set_shared = {
+    set_shared: dict[str, Any] = {
         "deps": ["cohort", "clahe_cache"],
         "group_name": "cohort",
         "owners": OWNERS,
@@ -99,7 +132,11 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         "so renamed rows or another pseudonym key train nothing again.",
         code_version=code_version(["cohort/examples"], study.imaging),
         check_specs=[
-            dg.AssetCheckSpec("folds_hold_both_classes", "development_set", description="Each fold can be validated at each level.")
+            dg.AssetCheckSpec(
+                "folds_hold_both_classes",
+                asset="development_set",
+                description="Each fold can be validated at each level.",
+            )
         ],
     )
     def development_set(
@@ -117,7 +154,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 verdict(
                     "folds_hold_both_classes",
                     not thin,
-                    "every fold has both classes at every level" if not thin else "one class only at " + ", ".join(thin),
+                    "every fold has both classes at every level"
+                    if not thin
+                    else "one class only at " + ", ".join(thin),
                     warn=True,
                 )
             ],
@@ -127,7 +166,11 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         **set_shared,
         description="What the ensemble is judged on: images of later collections, of patients no model has seen.",
         code_version=code_version(["cohort/examples"], study.imaging),
-        check_specs=[dg.AssetCheckSpec("test_data_there", "test_set", description="A test collection has arrived.")],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "test_data_there", asset="test_set", description="A test collection has arrived."
+            )
+        ],
     )
     def test_set(
         project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables], images: dg.ResourceParam[Images]
@@ -139,7 +182,8 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         waiting = examples.num_rows == 0
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{content_hash(examples)}-{pixel_version(study.imaging)}"),
-            metadata=metadata | {"patients": pc.count_distinct(examples["patient_key"]).as_py(), "waiting": waiting},
+            metadata=metadata
+            | {"patients": pc.count_distinct(examples["patient_key"]).as_py(), "waiting": waiting},
             check_results=[
                 verdict(
                     "test_data_there",
@@ -153,24 +197,28 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     return [cohort, development_set, test_set]
 
 
+# Patients in two folds, patients in both splits, images under two patients.
+_LEAKS = """
+WITH t AS (FROM read_parquet($path)), patients AS (
+    SELECT count(DISTINCT fold) AS folds, count(DISTINCT split) AS splits FROM t GROUP BY patient_key
+)
+SELECT
+    (SELECT count(*) FROM patients WHERE folds > 1),
+    (SELECT count(*) FROM patients WHERE splits > 1),
+    (SELECT count(*) FROM (SELECT sha256 FROM t GROUP BY 1 HAVING count(DISTINCT patient_key) > 1))
+"""
+
+
 def _withdrawn(project: Project, study: Study) -> pa.Table:
     if project.raw is None:
         return pa.table({"patient_key": pa.array([], pa.string())})
     return read_withdrawn(project.raw, study.intake, project.key())
 
 
-def _checks(path, delivered: int, counted: dict[str, int]) -> list[dg.AssetCheckResult]:
-    import duckdb
-
+def _checks(path: Path, delivered: int, counted: dict[str, int]) -> list[dg.AssetCheckResult]:
     with duckdb.connect() as connection:
-        folds, splits, owners = connection.execute(
-            """
-            SELECT
-                (SELECT count(*) FROM (SELECT patient_key FROM t WHERE fold IS NOT NULL GROUP BY 1 HAVING count(DISTINCT fold) > 1)),
-                (SELECT count(*) FROM (SELECT patient_key FROM t GROUP BY 1 HAVING count(DISTINCT split) > 1)),
-                (SELECT count(*) FROM (SELECT sha256 FROM t GROUP BY 1 HAVING count(DISTINCT patient_key) > 1))
-            """.replace("FROM t ", f"FROM read_parquet('{str(path).replace(chr(39), chr(39) * 2)}') ")
-        ).fetchone() or (None, None, None)
+        counts = connection.execute(_LEAKS, {"path": str(path)}).fetchone() or ()
+    folds, splits, owners = counts
     sums = counted["cohort"] + counted["exclusions"] == delivered
     found = f"{counted['cohort']} in, {counted['exclusions']} out, {delivered} delivered"
     return [
@@ -181,21 +229,29 @@ def _checks(path, delivered: int, counted: dict[str, int]) -> list[dg.AssetCheck
     ]
 
 
-def _prevalence(path) -> dict[str, dg.MetadataValue]:
+def _prevalence(path: Path) -> dict[str, dg.MetadataValue]:
     rows = read_table(path, [c.name for c in COHORT if c.name in {*LEVELS, "hnp", "split", "fold"}])
-    grouped = rows.group_by(["split", "fold"]).aggregate([([], "count_all"), *[(k, "mean") for k in (*LEVELS, "hnp")]])
+    grouped = rows.group_by(["split", "fold"]).aggregate(
+        [([], "count_all"), *[(k, "mean") for k in (*LEVELS, "hnp")]]
+    )
     named = grouped.rename_columns(["split", "fold", "images", *[LEVEL_TITLES[k] for k in (*LEVELS, "hnp")]])
-    return {"prevalence_by_fold": dg.MetadataValue.md(markdown(named.sort_by([("split", "ascending"), ("fold", "ascending")])))}
+    return {
+        "prevalence_by_fold": dg.MetadataValue.md(
+            markdown(named.sort_by([("split", "ascending"), ("fold", "ascending")]))
+        )
+    }
 
 
-def _reasons(path) -> dict[str, dg.MetadataValue]:
+def _reasons(path: Path) -> dict[str, dg.MetadataValue]:
     counts = read_table(path, ["reason"]).group_by("reason").aggregate([([], "count_all")])
-    return {"by_reason": dg.MetadataValue.md(markdown(counts.rename_columns(["reason", "images"]).sort_by([("images", "descending")])))}
+    return {
+        "by_reason": dg.MetadataValue.md(
+            markdown(counts.rename_columns(["reason", "images"]).sort_by([("images", "descending")]))
+        )
+    }
 
 
-def _flow(path) -> dict[str, dg.MetadataValue]:
-    import base64
-
+def _flow(path: Path) -> dict[str, dg.MetadataValue]:
     from hnp_pipeline.report.flow import flow_diagram
 
     svg = base64.b64encode(flow_diagram(read_table(path)).encode()).decode()

@@ -39,7 +39,9 @@ def logged(context: dg.AssetExecutionContext) -> Report:
     return throttled(report)
 
 
-def verdict(name: str, passed: bool, found: str, *, asset: str | list[str] | None = None, warn: bool = False) -> dg.AssetCheckResult:
+def verdict(
+    name: str, passed: bool, found: str, *, asset: str | list[str] | None = None, warn: bool = False
+) -> dg.AssetCheckResult:
     """A check's result with what was found."""
     return dg.AssetCheckResult(
         passed=passed,

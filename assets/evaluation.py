@@ -31,9 +31,23 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         description="The mean of the four models on patients none of them has seen: probabilities, decisions, metrics.",
         code_version=code_version(["evaluation", "training/inference"], study.evaluation),
         check_specs=[
-            dg.AssetCheckSpec("models_of_one_study", [task, "test_evaluation"], blocking=True, description="One development set, cache and setting behind all four models."),
-            dg.AssetCheckSpec("metrics_finite", [task, "test_evaluation"], blocking=True, description="Figures lie in 0 to 1."),
-            dg.AssetCheckSpec("test_data_there", [task, "test_evaluation"], description="A test collection has arrived."),
+            dg.AssetCheckSpec(
+                "models_of_one_study",
+                asset=[task, "test_evaluation"],
+                blocking=True,
+                description="One development set, cache and setting behind all four models.",
+            ),
+            dg.AssetCheckSpec(
+                "metrics_finite",
+                asset=[task, "test_evaluation"],
+                blocking=True,
+                description="Figures lie in 0 to 1.",
+            ),
+            dg.AssetCheckSpec(
+                "test_data_there",
+                asset=[task, "test_evaluation"],
+                description="A test collection has arrived.",
+            ),
         ],
     )
     def test_evaluation(
@@ -70,15 +84,22 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         aucs = metrics.filter((field("metric") == "auc") & field("fold").is_null())
         parent = tracking.parent(task, study.hash, development_version(context))
         identity = {"settings": study.hash, "development_set": development_version(context)}
-        with tracking.run(context, f"{task} test", {"kind": "evaluation", "task": task, **identity}, parent) as run:
+        with tracking.run(
+            context, f"{task} test", {"kind": "evaluation", "task": task, **identity}, parent
+        ) as run:
             run.params(parameters(study) | {"task": task, "images": examples.num_rows})
-            names = [f"test_auc_{level}_{unit}" for level, unit in zip(aucs["level"].to_pylist(), aucs["unit"].to_pylist(), strict=True)]
+            names = [
+                f"test_auc_{level}_{unit}"
+                for level, unit in zip(aucs["level"].to_pylist(), aucs["unit"].to_pylist(), strict=True)
+            ]
             run.metrics(dict(zip(names, aucs["value"].to_pylist(), strict=True)))
-            for name in ("test_metrics", "test_predictions"):
+            for name in ("test_metrics", "test_predictions", "test_image_predictions"):
                 run.artifact(folder / f"{name}.parquet")
         shown = aucs.select(["level", "unit", "value", "ci_low", "ci_high", "reason"])
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(content_hash(pa.table({"of": [content_hash(t) for t in (predictions, patients, metrics)]}))),
+            data_version=dg.DataVersion(
+                content_hash(pa.table({"of": [content_hash(t) for t in (predictions, patients, metrics)]}))
+            ),
             metadata=metadata
             | {
                 "mlflow_run": dg.MetadataValue.url(run.link),
@@ -87,7 +108,9 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 **({} if waiting else {"roc": as_metadata(roc(_curves(patients)))}),
             },
             check_results=[
-                verdict("models_of_one_study", same, "one development set and one setting behind all four models"),
+                verdict(
+                    "models_of_one_study", same, "one development set and one setting behind all four models"
+                ),
                 finite(metrics),
                 verdict(
                     "test_data_there",

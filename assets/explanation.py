@@ -1,13 +1,16 @@
 """Where the models look: Grad-CAM of the most probable test images."""
 
+import shutil
+
 import dagster as dg
+import pyarrow.compute as pc
 
 from assets.common import OWNERS, code_version, logged, told, verdict
 from assets.training import same_study
 from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, read_table, write_table
+from hnp_pipeline.tables import content_hash, read_table
 from hnp_pipeline.vocabulary import FOLDS
 from resources.compute import Compute
 from resources.figures import as_metadata
@@ -26,7 +29,11 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         kinds={"pytorch"},
         description="Heat maps of the test images with the highest probabilities: what in the picture the models went by.",
         code_version=code_version(["explanation", "training/inference"], study.explanation, study.evaluation),
-        check_specs=[dg.AssetCheckSpec("test_data_there", [task, "gradcam"], description="A test collection has arrived.")],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "test_data_there", asset=[task, "gradcam"], description="A test collection has arrived."
+            )
+        ],
     )
     def gradcam(
         context: dg.AssetExecutionContext,
@@ -35,34 +42,53 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         images: dg.ResourceParam[Images],
         compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult:
-        from hnp_pipeline.explanation.explain import contact_sheet, explain, top_pairs
+        from hnp_pipeline.explanation.explain import explain, most_probable
         from hnp_pipeline.training.inference import load_model
 
         folder, directory = project.home.task(task), project.home.gradcam(task)
         examples = read_table(project.home.part("test_set"))
         waiting = examples.num_rows == 0
         if waiting:
+            shutil.rmtree(directory, ignore_errors=True)
             rows = schemas.empty(schemas.GRADCAM)
         else:
             with told():
                 same_study(project, task)
                 predictions = read_table(folder / "test_image_predictions.parquet")
                 thresholds = read_table(folder / "thresholds.parquet")
-                pairs = top_pairs(predictions, thresholds, examples, study.explanation.pairs, study.evaluation)
+                pairs = most_probable(
+                    predictions, thresholds, task, study.evaluation, study.explanation.pairs
+                )
+                where = pc.index_in(pairs["image_id"], examples["image_id"].combine_chunks())
+                pairs = pairs.append_column("position", where).append_column(
+                    "age", examples["age"].take(where)
+                )
                 models = [load_model(project.home.fold(task, k), compute.device()) for k in FOLDS]
                 rows = explain(
-                    models, images.store(examples), pairs, directory, project.home.root, study.explanation, logged(context)
+                    models,
+                    images.store(examples),
+                    pairs,
+                    directory,
+                    project.home.root,
+                    task,
+                    study.explanation,
+                    logged(context),
                 )
-        write_table(rows, folder / "gradcam.parquet")
         counts = rows.group_by("level").aggregate([([], "count_all")]).rename_columns(["level", "pairs"])
-        sheet = {} if waiting else {"contact_sheet": as_metadata(contact_sheet(project.home.root, rows), "jpeg")}
+        sheet = directory / "contact_sheet.jpg"
+        shown = study.report.pictures and sheet.exists()
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(rows)),
             metadata=tables.write(rows, folder / "gradcam.parquet")
             | {"waiting": waiting, "by_level": dg.MetadataValue.md(markdown(counts))}
-            | (sheet if study.report.pictures else {}),
+            | ({"contact_sheet": as_metadata(sheet, "jpeg")} if shown else {}),
             check_results=[
-                verdict("test_data_there", not waiting, "waiting for a test collection" if waiting else f"{rows.num_rows} heat maps", warn=True)
+                verdict(
+                    "test_data_there",
+                    not waiting,
+                    "waiting for a test collection" if waiting else f"{rows.num_rows} heat maps",
+                    warn=True,
+                )
             ],
         )
 

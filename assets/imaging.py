@@ -1,5 +1,7 @@
 """The CLAHE image cache, a collection at a time."""
 
+from dataclasses import asdict
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +12,7 @@ from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from resources.compute import Compute
-from resources.images import Images, pixel_version
+from resources.images import pixel_version
 
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
@@ -26,13 +28,17 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         "in a memory map that training reads without decoding.",
         code_version=code_version(["imaging"], study.imaging),
         check_specs=[
-            dg.AssetCheckSpec("cache_complete", "clahe_cache", blocking=True, description="Every readable picture is in it.")
+            dg.AssetCheckSpec(
+                "cache_complete",
+                asset="clahe_cache",
+                blocking=True,
+                description="Every readable picture is in it.",
+            )
         ],
     )
     def clahe_cache(
         context: dg.AssetExecutionContext,
         project: dg.ResourceParam[Project],
-        images: dg.ResourceParam[Images],
         compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
@@ -42,22 +48,26 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         files = read_table(project.home.intake(name, "names"), ["image_id", "file"])
         listed = _one_file_each(rows.filter(pc.is_valid(rows["sha256"])).join(files, "image_id"))
         with told():
+            folder = pa.scalar(str(project.collection(name)))
+            paths = pc.binary_join_element_wise(folder, listed["file"], "/")
             summary = build_cache(
                 project.home.cache(name),
-                pa.table({"sha256": listed["sha256"], "file": listed["file"]}),
+                pa.table({"sha256": listed["sha256"], "path": paths}),
                 study.imaging,
                 compute.threads,
                 logged(context),
-                folder=project.collection(name),
-                maximum_pixels=study.intake.maximum_pixels,
             )
-        cached = len(ImageCache.open(project.home.cache(name), study.imaging))
+            cached = len(ImageCache.open(project.home.cache(name), study.imaging))
         content = content_hash(pa.table({"sha256": listed["sha256"]}))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
-            metadata={"images": cached, **summary.metadata()},
+            metadata={"images": cached, **asdict(summary)},
             check_results=[
-                verdict("cache_complete", cached == listed.num_rows, f"{cached} of {listed.num_rows} pictures cached")
+                verdict(
+                    "cache_complete",
+                    cached == listed.num_rows,
+                    f"{cached} of {listed.num_rows} pictures cached",
+                )
             ],
         )
 
@@ -66,5 +76,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
 
 def _one_file_each(rows: pa.Table) -> pa.Table:
     """One file for each content: the same picture can be delivered under several names."""
-    first = rows.sort_by([("sha256", "ascending"), ("file", "ascending")]).group_by("sha256", use_threads=False)
+    first = rows.sort_by([("sha256", "ascending"), ("file", "ascending")]).group_by(
+        "sha256", use_threads=False
+    )
     return first.aggregate([("file", "first")]).rename_columns(["sha256", "file"]).sort_by("sha256")

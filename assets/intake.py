@@ -1,20 +1,23 @@
 """Raw exports → typed rows under pseudonyms, a collection at a time."""
 
+from typing import Any
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
+from hnp_pipeline.readings.rows import agreement, label_rows
 
 from assets.common import OWNERS, code_version, logged, told, verdict
-from hnp_pipeline import schemas
 from hnp_pipeline.automation.survey import COLLECTIONS, RAW_COLLECTION, WITHDRAWALS
 from hnp_pipeline.intake.collection import open_collection
+from hnp_pipeline.intake.leading_zeros import leading_zero_warning
 from hnp_pipeline.intake.mri_readings import read_mri_readings
-from hnp_pipeline.intake.surgeries import read_surgeries
+from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
 from hnp_pipeline.intake.xrays import read_xrays, with_images
 from hnp_pipeline.project import Project
-from hnp_pipeline.readings.rows import agreement, label_rows
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
+from hnp_pipeline.vocabulary import LEVELS
 from resources.compute import Compute
 from resources.tables import Tables, describe, markdown
 
@@ -40,7 +43,7 @@ RAW = [
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
     """The assets `radiographs`, `readings` and `surgeries`."""
-    shared = {
+    shared: dict[str, Any] = {
         "partitions_def": COLLECTIONS,
         "deps": [RAW_COLLECTION],
         "group_name": "intake",
@@ -53,8 +56,15 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         description="Every row of the x-ray export, typed and under a pseudonym, with its picture opened and hashed.",
         code_version=code_version(["intake", "imaging/inspection"], study.intake),
         check_specs=[
-            dg.AssetCheckSpec("images_decodable", "radiographs", description="Most pictures can be read."),
-            dg.AssetCheckSpec("rows_typed", "radiographs", blocking=True, description="One typed row for each row delivered."),
+            dg.AssetCheckSpec(
+                "images_decodable", asset="radiographs", description="Most pictures can be read."
+            ),
+            dg.AssetCheckSpec(
+                "rows_typed",
+                asset="radiographs",
+                blocking=True,
+                description="One typed row for each row delivered.",
+            ),
         ],
     )
     def radiographs(
@@ -79,6 +89,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 logged(context),
             )
             rows = with_images(xrays, inspected)
+            zeros = leading_zero_warning([collection])
+        if zeros:
+            context.log.warning(zeros)
         write_table(inspected, files)
         write_table(xrays.select(["image_id", "file"]), project.home.intake(name, "names"))
         metadata = tables.write(rows, project.home.intake(name, "radiographs"))
@@ -87,10 +100,22 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         share = unreadable / max(rows.num_rows, 1)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(rows)),
-            metadata=metadata | {"unreadable_images": unreadable, "rows_with_missing_data": untyped},
+            metadata=metadata
+            | {
+                "unreadable_images": unreadable,
+                "rows_with_missing_data": untyped,
+                "ids_without_zeros": zeros or "none",
+            },
             check_results=[
-                verdict("images_decodable", share <= 0.2, f"{unreadable} of {rows.num_rows} pictures unreadable", warn=True),
-                verdict("rows_typed", rows.num_rows == xrays.num_rows, f"{rows.num_rows} of {xrays.num_rows} rows"),
+                verdict(
+                    "images_decodable",
+                    share <= 0.2,
+                    f"{unreadable} of {rows.num_rows} pictures unreadable",
+                    warn=True,
+                ),
+                verdict(
+                    "rows_typed", rows.num_rows == xrays.num_rows, f"{rows.num_rows} of {xrays.num_rows} rows"
+                ),
             ],
         )
 
@@ -99,12 +124,16 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         description="Every MRI reading with its label at the five levels, from the table's columns or the report's text.",
         code_version=code_version(["intake", "readings"], study.intake, study.readings),
         check_specs=[
-            dg.AssetCheckSpec("labels_in_range", "readings", blocking=True, description="Labels are 0, 1 or blank."),
-            dg.AssetCheckSpec("rows_accepted", "readings", description="Few readings are rejected."),
+            dg.AssetCheckSpec(
+                "labels_in_range", asset="readings", blocking=True, description="Labels are 0, 1 or blank."
+            ),
+            dg.AssetCheckSpec("rows_accepted", asset="readings", description="Few readings are rejected."),
         ],
     )
     def readings(
-        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
     ) -> dg.MaterializeResult:
         name = context.partition_key
         with told():
@@ -115,10 +144,14 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         write_table(rejected, project.home.intake(name, "readings_rejected"))
         metadata = tables.write(rows, project.home.intake(name, "readings"))
         sources = pa.table({"source": rows["label_source"]}).group_by("source").aggregate([([], "count_all")])
-        labels = pa.chunked_array([c for k in schemas.LEVELS for c in rows[k].chunks], pa.int8())
-        in_range = pc.all(pc.is_in(labels.drop_null(), value_set=pa.array([0, 1], pa.int8()))).as_py() is not False
+        labels = pa.chunked_array([c for k in LEVELS for c in rows[k].chunks], pa.int8())
+        in_range = (
+            pc.all(pc.is_in(labels.drop_null(), value_set=pa.array([0, 1], pa.int8()))).as_py() is not False
+        )
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(content_hash(pa.table({"rows": [content_hash(rows)], "rejected": [content_hash(rejected)]}))),
+            data_version=dg.DataVersion(
+                content_hash(pa.table({"rows": [content_hash(rows)], "rejected": [content_hash(rejected)]}))
+            ),
             metadata=metadata
             | {
                 "rejected_rows": rejected.num_rows,
@@ -142,14 +175,13 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         code_version=code_version(["intake"], study.intake),
     )
     def surgeries(
-        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]
+        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]
     ) -> dg.MaterializeResult:
         name = context.partition_key
         with told():
             collection = open_collection(project.collection(name))
-            found = read_surgeries(collection, study.intake, project.key())
-        absent = found is None
-        rows, rejected = found or (schemas.empty(schemas.INTAKE_SURGERIES), schemas.empty(schemas.REJECTED_ROWS))
+            absent = not has_surgeries(collection)
+            rows, rejected = read_surgeries(collection, study.intake, project.key())
         write_table(rejected, project.home.intake(name, "surgeries_rejected"))
         path = project.home.intake(name, "surgeries")
         if absent:

@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from hnp_pipeline.cohort.database import build_database
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from assets.training import development_version, parameters, same_study
 from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES
 from hnp_pipeline.automation.survey import known_collections, roles
-from hnp_pipeline.cohort.database import build_database
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
@@ -41,7 +41,9 @@ _FROM_TASKS = {
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
     """The assets `warehouse` and `study_report`."""
-    of_tasks = [dg.AssetKey([t, a]) for t in study.tasks for a in ("cross_validation", "test_evaluation", "gradcam")]
+    of_tasks = [
+        dg.AssetKey([t, a]) for t in study.tasks for a in ("cross_validation", "test_evaluation", "gradcam")
+    ]
 
     @dg.asset(
         deps=[*INTAKE, "cohort", "exclusions", "cohort_flow", *of_tasks],
@@ -51,9 +53,15 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         description="Every table of the study in one DuckDB file (hnp.duckdb), to query with any client.",
         code_version=source_hash("cohort/database", "schemas"),
         metadata={TOLERATES: INTAKE, GATHERS: True},
-        check_specs=[dg.AssetCheckSpec("schemas_hold", "warehouse", blocking=True, description="Every table has its columns.")],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "schemas_hold", asset="warehouse", blocking=True, description="Every table has its columns."
+            )
+        ],
     )
-    def warehouse(project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]) -> dg.MaterializeResult:
+    def warehouse(
+        project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]
+    ) -> dg.MaterializeResult:
         home = project.home
         collections = sorted(roles(home))
         for name, parts in _FROM_INTAKE.items():
@@ -64,12 +72,29 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         with told():
             build_database(paths, home.database)
         rows = {n: read_table(p, []).num_rows for n, p in paths.items()}
-        counts = pa.table({"table": list(rows), "rows": list(rows.values()), "holds": [schemas.TABLES[n][0] for n in rows]})
-        wrong = [n for n, p in paths.items() if read_table(p).schema.names != [c.name for c in schemas.TABLES[n][1]]]
+        counts = pa.table(
+            {"table": list(rows), "rows": list(rows.values()), "holds": [schemas.TABLES[n][0] for n in rows]}
+        )
+        wrong = [
+            n
+            for n, p in paths.items()
+            if read_table(p).schema.names != [c.name for c in schemas.TABLES[n][1]]
+        ]
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(content_hash(pa.table({"of": [content_hash(read_table(p)) for p in paths.values()]}))),
-            metadata={"tables": dg.MetadataValue.md(markdown(counts)), "database": dg.MetadataValue.path(home.database)},
-            check_results=[verdict("schemas_hold", not wrong, f"{len(rows)} tables; wrong columns in: {', '.join(wrong) or 'none'}")],
+            data_version=dg.DataVersion(
+                content_hash(pa.table({"of": [content_hash(read_table(p)) for p in paths.values()]}))
+            ),
+            metadata={
+                "tables": dg.MetadataValue.md(markdown(counts)),
+                "database": dg.MetadataValue.path(home.database),
+            },
+            check_results=[
+                verdict(
+                    "schemas_hold",
+                    not wrong,
+                    f"{len(rows)} tables; wrong columns in: {', '.join(wrong) or 'none'}",
+                )
+            ],
         )
 
     @dg.asset(
@@ -85,11 +110,13 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         project: dg.ResourceParam[Project],
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
-        from hnp_pipeline.report.report import write_report
+        from hnp_pipeline.report.study_report import write_report
 
         home = project.home
         with told():
-            write_report(home.root / "tables", study, facts(context, project, tracking), home.root, home.report)
+            write_report(
+                home.root / "tables", study, facts(context, project, tracking), home.root, home.report
+            )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(development_version(context) + study.hash),
             metadata={"report": dg.MetadataValue.path(home.report), "bytes": home.report.stat().st_size},
@@ -111,7 +138,9 @@ def build_registered_model(study: Study, task: str) -> list[dg.AssetsDefinition]
         code_version=code_version(["prediction", "imaging", "training/inference"], study.imaging),
     )
     def registered_model(
-        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], tracking: dg.ResourceParam[Tracking]
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from resources.registry import register
 
@@ -119,7 +148,9 @@ def build_registered_model(study: Study, task: str) -> list[dg.AssetsDefinition]
             same_study(project, task)
         identity = {"settings": study.hash, "development_set": development_version(context)}
         parent = tracking.parent(task, **identity)
-        with tracking.run(context, f"{task} model", {"kind": "model", "task": task, **identity}, parent) as run:
+        with tracking.run(
+            context, f"{task} model", {"kind": "model", "task": task, **identity}, parent
+        ) as run:
             run.params(parameters(study) | {"task": task})
             version = register(run, f"{study.name}-{task}", project.home.task(task), tracking)
         return dg.MaterializeResult(
@@ -143,12 +174,15 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
     packages = ("dagster", "mlflow", "torch", "timm", "opencv-python", "duckdb", "scikit-learn", "numpy")
     stale = sorted(set(known) - set(known_collections(context.instance)))
     return {
-        "name": project.study.name,
+        "study": project.study.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}},
-        "git_commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{p: importlib.metadata.version(p) for p in packages},
+        },
+        "git": _commit(),
         "settings_hash": project.study.hash,
-        "development_set_hash": identity["development_set"],
+        "development_set": identity["development_set"],
         "mlflow": runs,
         "roles": {c: role.value for c, role in known.items()},
         "notes": [f"the collection {c} has never been read" for c in stale],
@@ -158,5 +192,7 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
 def _commit() -> str | None:
     """The commit of this checkout, if it is one."""
     place = Path(__file__).parent
-    told = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=place, capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=place, capture_output=True, text=True, check=False
+    )
     return told.stdout.strip() or None

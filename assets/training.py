@@ -1,5 +1,9 @@
 """Four fold models a task, and what they say of the fold each has not seen."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,7 +50,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         compute: dg.ResourceParam[Compute],
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
-        from hnp_pipeline.training.engine import EpochResult, train_fold
+        from hnp_pipeline.training.engine import train_fold
+        from hnp_pipeline.training.epochs import EpochResult
 
         fold, directory = int(context.partition_key), project.home.fold(task, int(context.partition_key))
         examples = read_table(project.home.part("development_set"))
@@ -77,7 +82,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             with told():
                 result = train_fold(
                     images.store(examples),
-                    examples,
+                    examples.drop_columns(["image_id", "patient_key"]),  # names are no inputs
                     task,
                     fold,
                     study.training,
@@ -89,16 +94,17 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                     on_epoch,
                 )
             run.artifact(directory / "model.json")
-            run.metrics({"best_auc": result.best_auc, "best_epoch": result.best_epoch})
+            best = result.history[result.best_epoch - 1]
+            run.metrics({"best_auc": best.mean_auc, "best_epoch": result.best_epoch})
             seconds = {f"seconds_{k}": v for k, v in result.seconds.items()}
             run.metrics(seconds)
-        predictions = read_table(directory / "predictions.parquet")
+        model = described(directory)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{result.model_sha256[:16]}-{content_hash(predictions)}"),
+            data_version=dg.DataVersion(f"{model['model_sha256'][:16]}-{model['predictions']}"),
             metadata={
                 "mlflow_run": dg.MetadataValue.url(run.link),
                 "best_epoch": result.best_epoch,
-                "validation_auc": result.best_auc if result.best_auc is not None else "not computable",
+                "validation_auc": "not computable" if best.mean_auc is None else best.mean_auc,
                 "curves": as_metadata(
                     lines(
                         {
@@ -124,11 +130,16 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         check_specs=[
             dg.AssetCheckSpec(
                 "models_of_one_study",
-                [task, "cross_validation"],
+                asset=[task, "cross_validation"],
                 blocking=True,
                 description="All four models come from the same development set, images and settings.",
             ),
-            dg.AssetCheckSpec("metrics_finite", [task, "cross_validation"], blocking=True, description="Figures lie in 0 to 1."),
+            dg.AssetCheckSpec(
+                "metrics_finite",
+                asset=[task, "cross_validation"],
+                blocking=True,
+                description="Figures lie in 0 to 1.",
+            ),
         ],
     )
     def cross_validation(
@@ -164,10 +175,14 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             metadata=metadata
             | {
                 "mlflow_run": dg.MetadataValue.url(run.link),
-                "auc_by_level": dg.MetadataValue.md(markdown(means.select(["level", "value", "ci_low", "ci_high"]))),
+                "auc_by_level": dg.MetadataValue.md(
+                    markdown(means.select(["level", "value", "ci_low", "ci_high"]))
+                ),
             },
             check_results=[
-                verdict("models_of_one_study", same, "one development set and one setting behind all four models"),
+                verdict(
+                    "models_of_one_study", same, "one development set and one setting behind all four models"
+                ),
                 finite(metrics),
             ],
         )
@@ -201,9 +216,8 @@ def same_study(project: Project, task: str) -> bool:
     Raises:
         StepError: they do not, so no ensemble may be made of them; or one is missing.
     """
-    from hnp_pipeline.training.inference import provenance
-
-    found = {provenance(project.home.fold(task, k)) for k in vocabulary.FOLDS}
+    models = [described(project.home.fold(task, k)) for k in vocabulary.FOLDS]
+    found = {json.dumps([m["examples"], m["training"], m["imaging"]], sort_keys=True) for m in models}
     if len(found) != 1:
         raise StepError(
             f"the fold models of {task} come from {len(found)} different development sets or settings: "
@@ -212,12 +226,32 @@ def same_study(project: Project, task: str) -> bool:
     return True
 
 
+def described(directory: Path) -> dict[str, Any]:
+    """What a fold's model.json says.
+
+    Raises:
+        StepError: there is no model.
+    """
+    try:
+        return json.loads((directory / "model.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        raise StepError(f"no model in {directory}: materialise fold_model again") from None
+
+
 def spread(metrics: pa.Table) -> dict[str, float]:
     """The standard deviation over folds of the image AUC, by level."""
     field = pc.field
-    rows = metrics.filter((field("unit") == "image") & field("fold").is_valid() & (field("metric") == "auc") & field("value").is_valid())
+    rows = metrics.filter(
+        (field("unit") == "image")
+        & field("fold").is_valid()
+        & (field("metric") == "auc")
+        & field("value").is_valid()
+    )
     by_level = rows.group_by("level").aggregate([("value", "stddev")])
-    return {f"validation_auc_{k}_sd": v for k, v in zip(by_level["level"].to_pylist(), by_level["value_stddev"].to_pylist(), strict=True)}
+    return {
+        f"validation_auc_{k}_sd": v
+        for k, v in zip(by_level["level"].to_pylist(), by_level["value_stddev"].to_pylist(), strict=True)
+    }
 
 
 def finite(metrics: pa.Table) -> dg.AssetCheckResult:
@@ -225,7 +259,9 @@ def finite(metrics: pa.Table) -> dg.AssetCheckResult:
     values = metrics["value"].drop_null()
     bad = len(values) - (pc.sum(pc.and_(pc.greater_equal(values, 0), pc.less_equal(values, 1))).as_py() or 0)
     null = metrics.num_rows - len(values)
-    return verdict("metrics_finite", bad == 0, f"{metrics.num_rows} figures, {null} not computable, {bad} out of range")
+    return verdict(
+        "metrics_finite", bad == 0, f"{metrics.num_rows} figures, {null} not computable, {bad} out of range"
+    )
 
 
 def _named(project: Project, task: str, examples: pa.Table) -> pa.Table:
@@ -235,7 +271,9 @@ def _named(project: Project, task: str, examples: pa.Table) -> pa.Table:
     for fold in vocabulary.FOLDS:
         part = read_table(project.home.fold(task, fold) / "predictions.parquet")
         n = part.num_rows
-        part = part.append_column("task", pa.array([task] * n)).append_column("fold", pa.array([fold] * n, pa.int32()))
+        part = part.append_column("task", pa.array([task] * n)).append_column(
+            "fold", pa.array([fold] * n, pa.int32())
+        )
         parts.append(part)
     joined = pa.concat_tables(parts).join(examples, "sha256", join_type="inner")
     order = [("fold", "ascending"), ("sha256", "ascending"), ("level", "ascending")]

@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hnp", description="Lumbar disc herniation from radiographs, as a pipeline.")
+    parser = argparse.ArgumentParser(
+        prog="hnp", description="Lumbar disc herniation from radiographs, as a pipeline."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     phantom = commands.add_parser("phantom", help="make a synthetic study whose truth is known")
@@ -45,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--raw", type=Path, metavar="DIR", help="folder of collections")
     _home(run)
     run.add_argument("--profile", metavar="paper|demo|tiny|FILE", help="settings")
-    run.add_argument("--until", choices=["cohort", "imaging", "training", "evaluation", "report"], default="report")
+    run.add_argument(
+        "--until", choices=["cohort", "imaging", "training", "evaluation", "report"], default="report"
+    )
     run.add_argument("--wait", action="store_true", help="for another `hnp run` on this home to end")
     run.set_defaults(command=_run)
 
@@ -59,18 +63,26 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="predict for new radiographs of one patient")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     predict.add_argument("--task", choices=["presence", "level", "multitask"], default="level")
-    predict.add_argument("--age", type=float, metavar="YEARS", help="for models that take the age as an input")
-    predict.add_argument("--heatmaps", type=Path, metavar="DIR", help="write a heat map for each image and level")
+    predict.add_argument(
+        "--age", type=float, metavar="YEARS", help="for models that take the age as an input"
+    )
+    predict.add_argument(
+        "--heatmaps", type=Path, metavar="DIR", help="write a heat map for each image and level"
+    )
     _home(predict)
     predict.set_defaults(command=_predict)
 
-    compare = commands.add_parser("compare", help="paired differences between two MLflow runs, with intervals")
+    compare = commands.add_parser(
+        "compare", help="paired differences between two MLflow runs, with intervals"
+    )
     compare.add_argument("runs", nargs=2, metavar="RUN")
     _home(compare)
     compare.set_defaults(command=_compare)
 
     cache = commands.add_parser("cache", help="list the image caches, their settings and sizes")
-    cache.add_argument("--remove-old", action="store_true", help="remove those of other settings than today's")
+    cache.add_argument(
+        "--remove-old", action="store_true", help="remove those of other settings than today's"
+    )
     _home(cache)
     cache.set_defaults(command=_cache)
 
@@ -84,7 +96,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _home(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--home", type=Path, metavar="DIR", help="where everything is kept (default: HNP_HOME, else .hnp)")
+    parser.add_argument(
+        "--home", type=Path, metavar="DIR", help="where everything is kept (default: HNP_HOME, else .hnp)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -98,7 +112,9 @@ def _phantom(options: argparse.Namespace) -> int:
     from hnp_pipeline.phantom.export import write_phantom
     from hnp_pipeline.progress import throttled
 
-    report = throttled(lambda fraction, message: print(f"phantom {100 * fraction:3.0f} % {message}", flush=True), 2)
+    report = throttled(
+        lambda fraction, message: print(f"phantom {100 * fraction:3.0f} % {message}", flush=True), 2
+    )
     made = write_phantom(options.directory, options.patients, options.seed, options.signal, report=report)
     print(f"{options.directory}: {'a phantom of these parameters is there already' if not made else 'done'}")
     return 0
@@ -126,7 +142,7 @@ def _predict(options: argparse.Namespace) -> int:
     from hnp_pipeline.project import resolve
 
     project = resolve(os.environ, home=options.home)
-    ensemble = Ensemble.load(project.home.task(options.task))
+    ensemble = Ensemble.load(project.home.task(options.task), project.study.evaluation, project.study.intake)
     print(f"{'level':8} {'probability':>11} {'threshold':>9} predicted")
     for row in ensemble.predict_patient(options.images, options.age, options.heatmaps):
         cut = "–" if row.threshold is None else f"{row.threshold:.4f}"
@@ -137,7 +153,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from hnp_pipeline.command import compare
+    from hnp_pipeline.comparison import compare
 
     return compare(options.home, *options.runs)
 

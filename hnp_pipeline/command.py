@@ -38,7 +38,7 @@ def run(home: Path | None, raw: Path | None, profile: str | None, until: str, wa
 
     # Dagster's beta notices are its developers' business.
     warnings.filterwarnings("ignore", category=Warning, module="dagster.*")
-    from hnp_pipeline.automation.orphans import Busy, locked
+    from hnp_pipeline.automation.orphans import BusyError, locked
 
     prepare(project.home)
     try:
@@ -47,8 +47,11 @@ def run(home: Path | None, raw: Path | None, profile: str | None, until: str, wa
                 pass  # a killed command's last run is gone too
             remember(project)
             return _run(project, until, started)
-    except Busy as other:
-        print(f"hnp: another run is at work on {project.home.root} (process {other}); --wait waits for it", file=sys.stderr)
+    except BusyError as other:
+        print(
+            f"hnp: another run is at work on {project.home.root} (process {other}); --wait waits for it",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -145,16 +148,28 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int) -> int:
         ],
     }
     project.home.logs.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "PYTHONWARNINGS": "ignore",
+    }
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
             log = project.home.logs / f"{name.lower().replace(' ', '-')}.log"
             with log.open("ab") as file:
                 started[name] = subprocess.Popen(
-                    [str(c) for c in command], stdout=file, stderr=file, env=environment, cwd=_REPOSITORY, start_new_session=True
+                    [str(c) for c in command],
+                    stdout=file,
+                    stderr=file,
+                    env=environment,
+                    cwd=_REPOSITORY,
+                    start_new_session=True,
                 )
-        print(f"Dagster UI  http://{host}:{port}\nMLflow UI   http://{host}:{mlflow_port}\nCtrl-C ends both", flush=True)
+        print(
+            f"Dagster UI  http://{host}:{port}\nMLflow UI   http://{host}:{mlflow_port}\nCtrl-C ends both",
+            flush=True,
+        )
         return _until_one_ends(started, project.home.logs)
     finally:
         for process in started.values():
@@ -193,7 +208,11 @@ def prepare(home: Home) -> None:
             shutil.copyfile(source, target)
     except OSError as error:
         raise SettingsError(f"the home {home.root} cannot be used: {error.strerror}") from None
-    os.environ |= {"HNP_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    os.environ |= {
+        "HNP_HOME": str(home.root),
+        "DAGSTER_HOME": str(home.dagster),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
     for variable in ("HNP_PROFILE", "HNP_RAW"):
         os.environ.pop(variable, None)  # study.yaml says it from here on
 
@@ -209,5 +228,3 @@ def _quiet() -> "Iterator[None]":
         yield
     finally:
         logging.disable(before)
-
-

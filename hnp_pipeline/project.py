@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from hnp_pipeline.errors import SettingsError
+from hnp_pipeline.errors import SettingsError, TableError
 from hnp_pipeline.home import Home
 from hnp_pipeline.intake.pseudonym import load_key
 from hnp_pipeline.study import Study, load_study, parse_study
@@ -33,9 +33,14 @@ class Project:
 
         Raises:
             SettingsError: the raw folder is not known.
+            TableError: the collection is gone from it.
         """
         if self.raw is None:
             raise SettingsError("no raw folder: give --raw DIR (or set HNP_RAW)")
+        if not (self.raw / name).is_dir():
+            raise TableError(
+                f"the collection {name} is gone from {self.raw}; its last good version stays in use"
+            )
         return self.raw / name
 
 
@@ -87,4 +92,6 @@ def _last_run(home: Home) -> tuple[str | None, Study | None]:
         content = yaml.safe_load(home.settings.read_text("utf-8"))
         return content["raw"], parse_study(content["study"], str(home.settings))
     except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
-        raise SettingsError(f"{home.settings} is damaged: remove it and give --raw and --profile again") from None
+        raise SettingsError(
+            f"{home.settings} is damaged: remove it and give --raw and --profile again"
+        ) from None

@@ -44,7 +44,9 @@ INTAKE_RADIOGRAPHS = [
     _COLLECTION,
     _ROW,
     _PATIENT,
-    Column("patient_digest", TEXT, "unkeyed SHA-256 of the patient id: orders folds independently of pseudonyms"),
+    Column(
+        "patient_digest", TEXT, "unkeyed SHA-256 of the patient id: orders folds independently of pseudonyms"
+    ),
     Column("birth_digest", TEXT, "keyed hash of the birth date: finds conflicts"),
     _HOSPITAL,
     Column("view", TEXT, "one of the six views; null if not one of them"),
@@ -53,7 +55,9 @@ INTAKE_RADIOGRAPHS = [
     _AGE,
     Column("under_age", FLAG, "before the birthday of the minimum age on the x-ray date"),
     _SEX,
-    Column("missing", TEXT, "columns that are blank or cannot be read, and what was found by shape; null if none"),
+    Column(
+        "missing", TEXT, "columns that are blank or cannot be read, and what was found by shape; null if none"
+    ),
     Column("unreadable", TEXT, "why the image cannot be used; null if it can"),
     _SHA,
     Column("width", INT, "pixels"),
@@ -146,7 +150,12 @@ TEST_PREDICTIONS = [
     Column("predicted", BYTE, "the ensemble's decision; null where no threshold could be had"),
     _LABEL,
 ]
-THRESHOLDS = [_TASK, _FOLD, _LEVEL, Column("threshold", REAL, "positive from here up; null where none could be had")]
+THRESHOLDS = [
+    _TASK,
+    _FOLD,
+    _LEVEL,
+    Column("threshold", REAL, "positive from here up; null where none could be had"),
+]
 METRICS = [
     _TASK,
     Column("split", TEXT, "validation or test"),
@@ -181,7 +190,10 @@ TABLES: dict[str, tuple[str, list[Column]]] = {
     "exclusions": ("Every image that is not in the cohort, with the one reason", EXCLUSIONS),
     "rejected_rows": ("Readings and surgeries that cannot be used", REJECTED_ROWS),
     "cohort_flow": ("Images and patients after each rule", COHORT_FLOW),
-    "validation_predictions": ("Each fold model's probabilities on the fold it has not seen", VALIDATION_PREDICTIONS),
+    "validation_predictions": (
+        "Each fold model's probabilities on the fold it has not seen",
+        VALIDATION_PREDICTIONS,
+    ),
     "test_image_predictions": ("Each fold model's probabilities on every test image", TEST_IMAGE_PREDICTIONS),
     "test_predictions": ("The ensemble's probabilities and decisions, by patient", TEST_PREDICTIONS),
     "thresholds": ("Operating points chosen on validation", THRESHOLDS),

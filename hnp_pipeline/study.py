@@ -34,7 +34,7 @@ class Intake(Section):
     lumbar_body_parts: tuple[str, ...] = (
         "l-spine", "lspine", "l spine", "ls spine", "ls-spine", "l/s spine", "l-s spine", "lumbar", "lumbar spine",
         "lumbosacral", "lumbosacral spine", "lumbo-sacral spine", "spine lumbar", "mri l-spine", "l-spine mri",
-        "요추", "요추부", "요천추", "요추 mri", "허리",
+        "lsspine", "lumbarspine", "lumber", "요추", "요추부", "요천추", "요추 mri", "허리",
     )  # fmt: skip
     lumbar_disc_sites: tuple[str, ...] = ("lumbar_disc", "lumbar disc", "lumbar-disc")
     maximum_pixels: Annotated[int, Field(ge=1)] = 100_000_000  # a declared size over this is not decoded
@@ -71,7 +71,7 @@ class Imaging(Section):
     clahe_order: Literal["before_resize", "after_resize"] = "before_resize"
     aspect: Literal["stretch", "pad"] = "stretch"
     turn_inverted: bool = False  # recognise films with a white background and turn them
-    reduced_decoding: bool = True  # JPEGs at least twice the target are decoded at half size
+    reduced_decoding: bool = True  # large JPEGs, 3 times the target or more, are decoded at half size
 
 
 class Weights(Section):
@@ -188,7 +188,9 @@ def load_study(profile: str | Path) -> Study:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
-        raise SettingsError(f"no settings at {profile}: give a YAML file or one of the profiles {known}") from None
+        raise SettingsError(
+            f"no settings at {profile}: give a YAML file or one of the profiles {known}"
+        ) from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     return parse_study(content, str(path))

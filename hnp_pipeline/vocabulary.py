@@ -3,7 +3,14 @@
 from enum import StrEnum
 
 LEVELS = ("l1_2", "l2_3", "l3_4", "l4_5", "l5_s1")
-LEVEL_TITLES = {"l1_2": "L1-2", "l2_3": "L2-3", "l3_4": "L3-4", "l4_5": "L4-5", "l5_s1": "L5-S1", "hnp": "HNP"}
+LEVEL_TITLES = {
+    "l1_2": "L1-2",
+    "l2_3": "L2-3",
+    "l3_4": "L3-4",
+    "l4_5": "L4-5",
+    "l5_s1": "L5-S1",
+    "hnp": "HNP",
+}
 HNP = "hnp"  # any of the five levels
 ALL = "all"  # the mean over the five levels
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hnp_pipeline import study
-from hnp_pipeline.errors import StepError
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.home import Home
 
 if TYPE_CHECKING:
-    from hnp_pipeline.imaging.cache import ImageStore
+    from hnp_pipeline.imaging.store import ImageStore
 
 
 def pixel_version(imaging: study.Imaging) -> str:
@@ -27,20 +26,13 @@ class Images:
     imaging: study.Imaging
 
     def store(self, examples: pa.Table) -> "ImageStore":
-        """The images of `examples` (columns sha256, collection), in their order.
+        """The images of `examples` (column sha256), in their order.
 
         Raises:
-            StepError: an image is not in its collection's cache.
+            StepError: an image is in none of the caches.
         """
-        from hnp_pipeline.imaging.cache import ImageCache, ImageStore
+        from hnp_pipeline.imaging.store import ImageCache, ImageStore
 
-        names = examples["collection"].unique().to_pylist()
-        try:
-            caches = [ImageCache.open(self.home.cache(name), self.imaging) for name in names]
-            return ImageStore(caches, examples["sha256"].to_pylist())
-        except (FileNotFoundError, KeyError) as error:
-            raise StepError(
-                f"images of {', '.join(names)} are not all in the cache: materialise clahe_cache again"
-            ) from error
-
-
+        folders = sorted(self.home.cache("").glob(f"*/{self.imaging.hash}/index.parquet"))
+        caches = [ImageCache.open(index.parent.parent, self.imaging) for index in folders]
+        return ImageStore(caches, examples["sha256"])

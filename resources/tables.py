@@ -57,7 +57,9 @@ def describe(table: pa.Table) -> dict[str, Any]:
         "dagster/column_schema": dg.TableSchema(
             columns=[
                 dg.TableColumn(
-                    f.name, str(f.type), description=(f.metadata or {}).get(b"description", b"").decode() or None
+                    f.name,
+                    str(f.type),
+                    description=(f.metadata or {}).get(b"description", b"").decode() or None,
                 )
                 for f in table.schema
             ]

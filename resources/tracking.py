@@ -44,7 +44,9 @@ class Tracking:
         with locked(self.home.mlflow / "create.lock", wait=True):  # two processes must not both migrate it
             client = MlflowClient(self.store, registry_uri=self.store)
             if client.get_experiment_by_name(self.experiment) is None:
-                client.create_experiment(self.experiment, artifact_location=str(self.home.mlflow / "artifacts"))
+                client.create_experiment(
+                    self.experiment, artifact_location=str(self.home.mlflow / "artifacts")
+                )
         return client
 
     @cached_property
@@ -61,13 +63,20 @@ class Tracking:
     def find(self, **identity: str) -> str | None:
         """The latest run with these tags (`kind="task"` is the tag `hnp.kind`), if there is one."""
         text = " and ".join(f"tags.`hnp.{k}` = '{v}'" for k, v in identity.items())
-        found = self.client.search_runs([self.experiment_id], text, max_results=1, order_by=["start_time DESC"])
+        found = self.client.search_runs(
+            [self.experiment_id], text, max_results=1, order_by=["start_time DESC"]
+        )
         return found[0].info.run_id if found else None
 
     def parent(self, task: str, settings: str, development_set: str) -> str:
         """The task's parent run for these settings and this development set; made if need be."""
         with locked(self.home.mlflow / "parent.lock", wait=True):
-            identity = {"kind": "task", "task": task, "settings": settings, "development_set": development_set}
+            identity = {
+                "kind": "task",
+                "task": task,
+                "settings": settings,
+                "development_set": development_set,
+            }
             if run_id := self.find(**identity):
                 return run_id
             tags = {f"hnp.{k}": v for k, v in identity.items()}
@@ -81,8 +90,6 @@ class Tracking:
 
         It ends FINISHED, FAILED when the body raises, or KILLED when it is interrupted.
         """
-        from mlflow.entities import RunStatus
-
         where = {
             "dagster.run_id": context.run_id,
             "dagster.asset": context.asset_key.to_user_string(),
@@ -92,20 +99,35 @@ class Tracking:
         named = {f"hnp.{k}": v for k, v in tags.items()}
         last = self.find(**{k.removeprefix("hnp."): v for k, v in named.items() if k in _IDENTITY})
         if last is None or self.client.get_run(last).info.status == "FINISHED":
-            last = self.client.create_run(self.experiment_id, tags={**named, **where}, run_name=name).info.run_id
+            last = self.client.create_run(
+                self.experiment_id, tags={**named, **where}, run_name=name
+            ).info.run_id
         else:
             self.client.update_run(last, status="RUNNING")
             for key, value in {**named, **where}.items():
                 self.client.set_tag(last, key, value)
-        try:
+        with self._ending(last):
             yield TrackedRun(self, last)
+
+    @contextmanager
+    def reopened(self, context: dg.AssetExecutionContext, run_id: str) -> Iterator["TrackedRun"]:
+        """A run that is there already, such as a task's parent; it ends as `run` does."""
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.set_tag(run_id, "dagster.run_id", context.run_id)
+        with self._ending(run_id):
+            yield TrackedRun(self, run_id)
+
+    @contextmanager
+    def _ending(self, run_id: str) -> Iterator[None]:
+        try:
+            yield
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            self.client.set_terminated(last, RunStatus.to_string(RunStatus.KILLED))
+            self.client.set_terminated(run_id, "KILLED")
             raise
         except BaseException:
-            self.client.set_terminated(last, RunStatus.to_string(RunStatus.FAILED))
+            self.client.set_terminated(run_id, "FAILED")
             raise
-        self.client.set_terminated(last, RunStatus.to_string(RunStatus.FINISHED))
+        self.client.set_terminated(run_id, "FINISHED")
 
     def end_orphans(self, dagster_run: str) -> None:
         """End as KILLED the runs that a dead Dagster run left running."""

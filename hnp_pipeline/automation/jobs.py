@@ -3,6 +3,8 @@
 import dagster as dg
 from dagster import AssetSelection
 
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
 from hnp_pipeline.study import Study
 
 # What each `--until` of `hnp run` makes; it also says where the jobs begin and end.
@@ -31,13 +33,19 @@ def goals(study: Study, until: str) -> set[dg.AssetKey]:
     return keys | ({dg.AssetKey("study_report")} if "report" in reached else set())
 
 
-def jobs(study: Study) -> list[dg.UnresolvedAssetJobDefinition]:
+def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
     """`prepare_collection`, `prepare`, one `train_<task>` a task, `evaluate`."""
     keys = AssetSelection.assets
     collection = keys("radiographs", "readings", "surgeries", "clahe_cache")
-    evaluated = [[t, a] for t in study.tasks for a in ("cross_validation", "test_evaluation", "gradcam", "registered_model")]
+    evaluated = [
+        [t, a]
+        for t in study.tasks
+        for a in ("cross_validation", "test_evaluation", "gradcam", "registered_model")
+    ]
     return [
-        dg.define_asset_job("prepare_collection", collection, description="Read one collection and cache its images."),
+        dg.define_asset_job(
+            "prepare_collection", collection, description="Read one collection and cache its images."
+        ),
         dg.define_asset_job(
             "prepare",
             keys("cohort", "exclusions", "cohort_flow", "development_set", "test_set"),

@@ -15,7 +15,7 @@ _START_TIMEOUT = 120.0  # seconds; run_monitoring's start_timeout_seconds in dag
 _HEARTBEAT = 90.0  # seconds; a daemon beats every 30
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """Another process holds the lock; its number is the message."""
 
 
@@ -24,7 +24,7 @@ def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[
     """Hold a lock that the kernel drops with its process, however that dies.
 
     Raises:
-        Busy: another process holds it, and `wait` is false.
+        BusyError: another process holds it, and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -32,7 +32,7 @@ def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[
         try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise Busy(os.pread(fd, 100, 0).decode()) from None
+            raise BusyError(os.pread(fd, 100, 0).decode()) from None
         if not shared:
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)
@@ -99,7 +99,10 @@ def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
 def _is_gone(pid: int, since: float) -> bool:
     """No such process, or a younger one that was given the same number."""
     try:
-        return psutil.Process(pid).create_time() > since + 5 or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return (
+            psutil.Process(pid).create_time() > since + 5
+            or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        )
     except psutil.NoSuchProcess:
         return True
 

@@ -15,7 +15,9 @@ from typing import NamedTuple
 import dagster as dg
 
 ATTEMPT = "hnp/attempt"  # run tag: what was to be made, of what, in place of what
-TOLERATES = "hnp/tolerates"  # asset metadata: inputs whose failed parts do not stop it (their last good ones serve)
+TOLERATES = (
+    "hnp/tolerates"  # asset metadata: inputs whose failed parts do not stop it (their last good ones serve)
+)
 GATHERS = "hnp/gathers"  # asset metadata: made of whatever inputs there are, if the others are not asked for
 
 IN_FLIGHT = [
@@ -94,7 +96,11 @@ def plan(
     @cache
     def partitions(key: dg.AssetKey) -> list[str] | None:
         definition = partitions_of.get(key)
-        return None if definition is None else sorted(definition.get_partition_keys(dynamic_partitions_store=instance))
+        return (
+            None
+            if definition is None
+            else sorted(definition.get_partition_keys(dynamic_partitions_store=instance))
+        )
 
     @cache
     def latest(key: dg.AssetKey, partition: str | None) -> tuple[int, Mapping[str, str]] | None:
@@ -120,23 +126,40 @@ def plan(
         tolerated = set(spec.metadata.get(TOLERATES, ()))
         gathers = bool(spec.metadata.get(GATHERS))
         parts = partitions(head)
-        for partition in [None] if parts is None else parts:
+        whole: list[str | None] = [None]
+        for partition in whole if parts is None else parts:
             target = Target(head, partition)
             inputs: dict[dg.AssetKey, list[str] | None] = {}
-            for dep in sorted({d.asset_key for k in step.keys for d in step.specs_by_key[k].deps} - step.keys):
+            for dep in sorted(
+                {d.asset_key for k in step.keys for d in step.specs_by_key[k].deps} - step.keys
+            ):
                 of = partitions(dep)
-                same = of is not None and partition is not None and partitions_of.get(dep) == step.partitions_def
+                same = (
+                    of is not None and partition is not None and partitions_of.get(dep) == step.partitions_def
+                )
                 inputs[dep] = [partition] if same and partition is not None else of
 
-            now = {"code": spec.code_version or "", **{d.to_user_string(): version(d, of) for d, of in inputs.items()}}
+            now = {
+                "code": spec.code_version or "",
+                **{d.to_user_string(): version(d, of) for d, of in inputs.items()},
+            }
             made = {key: latest(key, partition) for key in step.keys}
             why = sorted({w for key in step.keys for w in _differences(made[key], now, inputs)})
-            why += _failed_checks(step, made, instance) if not why else []
+            bad = _failed_checks(step, made, instance) if not why else []
+            why += bad
             digest = hashlib.sha256(repr(sorted(now.items())).encode()).hexdigest()[:16]
-            attempt = f"{target.name}:{digest}:{max((m[0] for m in made.values() if m), default=0)}"
+            last = max((m[0] for m in made.values() if m), default=0)
+            if bad:  # what was made stands for the attempt: making the same again is no new one
+                versions = sorted(m[1].get("dagster/data_version", "") for m in made.values() if m)
+                attempt = f"{target.name}:{digest}:{'+'.join(versions)} failed its checks"
+            else:
+                attempt = f"{target.name}:{digest}:{last}"
 
             needed = [
-                (dep, Target(_head(by_key[dep]), p)) for dep, of in inputs.items() if dep in by_key for p in of or [None]
+                (dep, Target(_head(by_key[dep]), p))
+                for dep, of in inputs.items()
+                if dep in by_key
+                for p in of or [None]
             ]
             if gathers and within is not None:
                 needed = [(d, t) for d, t in needed if t in result.states]
@@ -245,8 +268,15 @@ def _failed_checks(
     for key, record in instance.event_log_storage.get_latest_asset_check_execution_by_key(blocking).items():
         last = made[key.asset_key]
         if last and record.status == AssetCheckExecutionRecordStatus.FAILED and record.event:
-            evaluated = record.event.dagster_event.asset_check_evaluation_data if record.event.dagster_event else None
+            evaluated = (
+                record.event.dagster_event.asset_check_evaluation_data if record.event.dagster_event else None
+            )
             target = evaluated.target_materialization_data if evaluated else None
-            if evaluated and evaluated.severity == dg.AssetCheckSeverity.ERROR and target and target.storage_id == last[0]:
+            if (
+                evaluated
+                and evaluated.severity == dg.AssetCheckSeverity.ERROR
+                and target
+                and target.storage_id == last[0]
+            ):
                 bad.append(f"check {key.name} failed")
     return bad

@@ -3,9 +3,10 @@
 The parent plans and shows progress; each Dagster run is a child process of its own.
 """
 
+import logging
 import multiprocessing.connection
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from hnp_pipeline.progress import duration
 
 Say = Callable[[str], None]
 _LOOK_SECONDS = 0.3
+_TRIES = 2  # of one step from the same inputs in one call
 
 
 @dataclass
@@ -73,13 +75,16 @@ class _Command:
     ) -> None:
         self.home, self.assets, self.instance, self.within = home, assets, instance, within
         self.jobs, self.say, self.ended = jobs, say, ended
-        self.pools = {key: a.pools for a in assets if isinstance(a, dg.AssetsDefinition) for key in a.keys}
+        self.pools = {
+            key: set(a.op.pools) for a in assets if isinstance(a, dg.AssetsDefinition) for key in a.keys
+        }
         self.workers: list[Worker] = []
         self.outcome = Outcome()
         self.attempted: set[str] = set()
         self.errors: dict[str, str] = {}
         self.took: dict[dg.AssetKey, list[float]] = defaultdict(list)
         self.began: dict[str, float] = {}
+        self.tries: Counter[str] = Counter()
 
     def run(self) -> Outcome:
         made = self.plan()
@@ -113,6 +118,12 @@ class _Command:
             if attempt in self.attempted:
                 continue
             self.attempted.add(attempt)
+            inputs = attempt.rpartition(":")[0]
+            self.tries[inputs] += 1
+            if self.tries[inputs] > _TRIES:
+                reason = "made again and again from the same inputs: code or settings change while this command runs"
+                self.outcome.failed.append((target, reason))
+                continue
             taken |= pools
             worker = Worker.start(self.home, target, made.keys[target], attempt)
             self.began[worker.run_id] = time.monotonic()
@@ -155,7 +166,7 @@ class _Command:
             entry = record.event_log_entry
             event = entry.dagster_event
             if event is None:
-                if entry.level >= 20:  # what the step itself says
+                if int(entry.level) >= logging.INFO:  # what the step itself says
                     self.say(f"          {worker.target.name:<28} {entry.user_message}")
             elif event.event_type == events.STEP_FAILURE:
                 self.errors[worker.run_id] = _reason(event)
@@ -175,7 +186,9 @@ class _Command:
             self.outcome.made.append(worker.target)
             self.say(f"          {worker.target.name:<28} done in {duration(seconds)}")
             return
-        default = f"its process ended with {worker.process.exitcode}; see {self.home.logs / worker.run_id}.log"
+        default = (
+            f"its process ended with {worker.process.exitcode}; see {self.home.logs / worker.run_id}.log"
+        )
         reason = self.errors.get(worker.run_id, default)
         if record is not None and record.status == dg.DagsterRunStatus.CANCELED:
             reason = "cancelled in the UI"

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import dagster as dg
 
-from hnp_pipeline.automation.orphans import Busy, clean_up, locked
+from hnp_pipeline.automation.orphans import BusyError, clean_up, locked
 from hnp_pipeline.automation.planner import ATTEMPT, Plan, plan
 from hnp_pipeline.automation.survey import known_collections, look, register, settled_look
 from hnp_pipeline.errors import StudyError
@@ -15,7 +15,9 @@ from hnp_pipeline.project import Project
 Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
 
 
-def automation(project: Project, assets: Assets) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
+def automation(
+    project: Project, assets: Assets
+) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
     """The sensors `new_collections` and `keep_up_to_date`, and the schedule `nightly` (off by default)."""
 
     @dg.sensor(
@@ -27,7 +29,7 @@ def automation(project: Project, assets: Assets) -> tuple[list[dg.SensorDefiniti
         return _take_in(project, context)
 
     @dg.sensor(
-        asset_selection="*",
+        asset_selection=dg.AssetSelection.all(),
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks the planner what is out of date and can be made, and has it made.",
@@ -37,14 +39,14 @@ def automation(project: Project, assets: Assets) -> tuple[list[dg.SensorDefiniti
 
     @dg.schedule(
         cron_schedule="*/5 0-5 * * *",
-        target="*",
+        target=dg.AssetSelection.all(),
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description="For sites that want no sensors: from midnight to six, every five minutes, takes in what has "
         "arrived and has the next steps made.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         if project.raw is not None:
-            with suppress(Busy, StudyError), locked(project.home.root / "run.lock"):
+            with suppress(BusyError, StudyError), locked(project.home.root / "run.lock"):
                 survey = settled_look(project.raw, known_collections(context.instance), patience=10)
                 register(survey, project.raw, project.home, context.instance)
         made = plan(assets, context.instance, failed=failed_attempts(context.instance))
@@ -61,7 +63,7 @@ def _take_in(project: Project, context: dg.SensorEvaluationContext) -> dg.SkipRe
         with locked(project.home.root / "run.lock"):
             survey = look(project.raw, known_collections(context.instance), before)
             register(survey, project.raw, project.home, context.instance)
-    except Busy as other:
+    except BusyError as other:
         return dg.SkipReason(f"`hnp run` is at work (process {other})")
     except StudyError as error:
         return dg.SkipReason(str(error))
@@ -77,7 +79,7 @@ def _bring_up_to_date(
         with locked(project.home.root / "run.lock"):
             clean_up(context.instance, context.log.info, only_command=False)
             made = plan(assets, context.instance, failed=failed_attempts(context.instance))
-    except Busy as other:
+    except BusyError as other:
         return dg.SkipReason(f"`hnp run` is at work (process {other})")
     requests = _requests(made)
     return dg.SensorResult(requests) if requests else dg.SkipReason("nothing to make")

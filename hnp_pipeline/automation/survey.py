@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from hnp_pipeline.errors import SettingsError, TableError
+from hnp_pipeline.errors import TableError
 from hnp_pipeline.home import Home
 from hnp_pipeline.intake.collection import find_collections, fingerprint, open_collection
 from hnp_pipeline.tables import write_text
@@ -97,7 +97,7 @@ def register(survey: Survey, raw: Path, home: Home, instance: dg.DagsterInstance
         fix_roles(survey.new, raw, home)
         instance.add_dynamic_partitions("collection", sorted(survey.new))
     for name in survey.new + survey.changed:
-        _report(instance, RAW_COLLECTION, survey.fingerprints[name], {"role": roles(home)[name]}, name)
+        _report(instance, RAW_COLLECTION, survey.fingerprints[name], {"role": roles(home)[name].value}, name)
     mark = _withdrawals_mark(raw)
     last = instance.fetch_materializations(WITHDRAWALS, limit=1).records
     made = last[0].asset_materialization if last else None
@@ -133,9 +133,14 @@ def _withdrawals_mark(raw: Path) -> str:
 
 
 def _report(
-    instance: dg.DagsterInstance, key: dg.AssetKey, version: str, metadata: dict[str, str | bool], partition: str | None
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    version: str,
+    metadata: dict[str, str | bool],
+    partition: str | None,
 ) -> None:
     instance.report_runless_asset_event(
-        dg.AssetMaterialization(key, partition=partition, metadata=metadata, tags={"dagster/data_version": version})
+        dg.AssetMaterialization(
+            key, partition=partition, metadata=metadata, tags={"dagster/data_version": version}
+        )
     )
-

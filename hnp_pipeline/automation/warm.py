@@ -10,6 +10,8 @@ for name in (
     "matplotlib.figure",
     "hnp_pipeline.training.engine",
     "hnp_pipeline.imaging.cache",
+    "hnp_pipeline.imaging.inspection",
+    "hnp_pipeline.report.study_report",
     "hnp_pipeline.explanation.explain",
     "hnp_pipeline.evaluation.test_evaluation",
     "hnp_pipeline.definitions",

@@ -31,7 +31,9 @@ class Worker:
     def start(cls, home: Home, target: Target, keys: list[dg.AssetKey], attempt: str) -> "Worker":
         """Start a run of this step on the instance that DAGSTER_HOME names."""
         run_id = str(uuid.uuid4())
-        process = SERVER.Process(target=_work, args=(home, run_id, target.partition, keys, attempt), name=target.name)
+        process = SERVER.Process(
+            target=_work, args=(home, run_id, target.partition, keys, attempt), name=target.name
+        )
         process.start()
         return cls(target, run_id, process)
 

@@ -1,6 +1,7 @@
 """From typed rows to the cohort: every x-ray row is in it or excluded for exactly one reason (design 4).
 
-The rules are `rules.sql`, what comes out of them `results.sql`; this module hands DuckDB its inputs and takes the tables.
+The rules are `rules.sql`, what comes out of them `results.sql`; this module hands DuckDB its inputs and takes the
+tables.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -56,9 +58,7 @@ def build_cohort(
     """
     with TemporaryDirectory(prefix="hnp-cohort-") as spill:
         with _judged(sources, settings, threads, memory_limit, spill) as db:
-            cohort, exclusions, flow = (
-                db.sql(query).to_arrow_table().cast(schemas.schema(columns)) for query, columns in _RESULTS
-            )
+            cohort, exclusions, flow = (_fetch(db, *result) for result in _RESULTS)
         return CohortTables(cohort, exclusions, flow)
 
 
@@ -84,17 +84,26 @@ def write_cohort(
     cohort.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".cohort-", dir=cohort.parent) as spill, ExitStack() as stack:
         db = stack.enter_context(_judged(sources, settings, threads, memory_limit, spill))
-        for path, (query, _) in zip((cohort, exclusions, flow), _RESULTS, strict=True):
+        for path, result in zip((cohort, exclusions, flow), _RESULTS, strict=True):
             temporary = stack.enter_context(tables.replacing(path))
-            db.sql(query).write_parquet(str(temporary), compression="zstd")
-        return db.sql(_RESULTS[-1][0]).to_arrow_table().cast(schemas.schema(schemas.COHORT_FLOW))
+            db.sql(_query(*result)).write_parquet(str(temporary), compression="zstd")
+        return _fetch(db, *_RESULTS[-1])
 
 
-_RESULTS = (
-    ("SELECT * EXCLUDE (row) FROM cohort_rows ORDER BY collection, row", schemas.COHORT),
-    ("SELECT * EXCLUDE (row) FROM exclusion_rows ORDER BY collection, row", schemas.EXCLUSIONS),
-    ("FROM flow_rows ORDER BY split, step", schemas.COHORT_FLOW),
+_RESULTS = (  # view of results.sql, columns, order
+    ("cohort_rows", schemas.COHORT, "collection, row"),
+    ("exclusion_rows", schemas.EXCLUSIONS, "collection, row"),
+    ("flow_rows", schemas.COHORT_FLOW, "split, step"),
 )
+
+
+def _query(view: str, columns: list[schemas.Column], order: str) -> str:
+    # DuckDB marks columns that happen to hold no null as required; it cannot know what `try` gives
+    return f"SELECT {', '.join(f'try({c.name}) AS {c.name}' for c in columns)} FROM {view} ORDER BY {order}"
+
+
+def _fetch(db: duckdb.DuckDBPyConnection, view: str, columns: list[schemas.Column], order: str) -> pa.Table:
+    return db.sql(_query(view, columns, order)).to_arrow_table().cast(schemas.schema(columns))
 
 
 @contextmanager
@@ -102,9 +111,13 @@ def _judged(
     sources: Sources, settings: study.Cohort, threads: int | None, memory_limit: str | None, spill: str
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own in which the rules have been asked, with the views of `results.sql`."""
-    config = {"autoinstall_known_extensions": "false", "temp_directory": spill, "preserve_insertion_order": "false"}
+    config = {
+        "autoinstall_known_extensions": "false",
+        "temp_directory": spill,
+        "preserve_insertion_order": "false",
+    }
     if threads:
-        config["threads"] = str(threads)
+        config["threads"] = threads
     if memory_limit:
         config["memory_limit"] = memory_limit
     with duckdb.connect(config=config) as db:

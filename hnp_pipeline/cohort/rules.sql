@@ -12,19 +12,20 @@ SELECT
     patient_digest,
     coalesce(first_birth <> last_birth, false) AS two_births,
     coalesce(first_sex <> last_sex, false) AS two_sexes,
-    patient_key IN (SELECT w.patient_key FROM withdrawn w WHERE w.patient_key IS NOT NULL) AS withdrawn
+    w.patient_key IS NOT NULL AS withdrawn
 FROM (
     SELECT
         patient_key,
-        min(patient_digest) AS patient_digest,
-        min(birth_digest) AS first_birth,
-        max(birth_digest) AS last_birth,
+        any_value(patient_digest) AS patient_digest,
+        min(hash(birth_digest)) FILTER (birth_digest IS NOT NULL) AS first_birth,
+        max(hash(birth_digest)) FILTER (birth_digest IS NOT NULL) AS last_birth,
         min(sex) AS first_sex,
         max(sex) AS last_sex
     FROM radiographs
     WHERE patient_key IS NOT NULL
     GROUP BY patient_key
-);
+)
+LEFT JOIN (SELECT DISTINCT patient_key FROM withdrawn) w USING (patient_key);
 
 -- Readings of one patient on one day count as one, before anything is asked of them: lumbar if any is, positive at a
 -- level if any says so, negative if none does and at least one says no. `collection`, `row`: the first of them.
@@ -49,7 +50,9 @@ SELECT
     patient,
     count(*) AS days,
     count(*) FILTER (lumbar) AS lumbar_days,
-    count(*) FILTER (labelled) AS labelled_days
+    count(*) FILTER (labelled) AS labelled_days,
+    min(source) AS source,
+    min(source) FILTER (lumbar) AS lumbar_source
 FROM reading_days
 GROUP BY patient;
 

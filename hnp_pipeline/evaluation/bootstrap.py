@@ -85,14 +85,19 @@ def confusion_draws(
         [called & is_positive, called & ~is_positive, ~called & is_positive, ~called & ~is_positive]
     )
     n, levels = label.shape
-    whose = sparse.csr_matrix((np.ones(n), (patient, np.arange(n))), shape=(counts.shape[1], n))
-    by_patient = whose @ cells.transpose(1, 0, 2).reshape(n, -1).astype(np.float64)
-    sums = np.concatenate(
-        [counts[i : i + _CHUNK].astype(np.float64) @ by_patient for i in range(0, len(counts), _CHUNK)]
-    )
+    sums = weighted_sums(cells.transpose(1, 0, 2).reshape(n, -1), patient, counts)
     table = sums.reshape(len(counts), 4, levels).transpose(1, 0, 2).copy()
     table[:, :, ~known.all(axis=0)] = np.nan
     return table
+
+
+def weighted_sums(values: np.ndarray, patient: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The sums over examples of `values` (n, K) in each draw: (draws, K) float64."""
+    n = len(values)
+    whose = sparse.csr_matrix((np.ones(n), (patient, np.arange(n))), shape=(counts.shape[1], n))
+    by_patient = whose @ values.astype(np.float64)
+    parts = [counts[i : i + _CHUNK].astype(np.float64) @ by_patient for i in range(0, len(counts), _CHUNK)]
+    return np.concatenate(parts)
 
 
 def interval(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -8,10 +8,8 @@ from hnp_pipeline.evaluation import thresholds as choosing
 from hnp_pipeline.evaluation.bootstrap import resample
 from hnp_pipeline.evaluation.metrics import Estimate, estimate, mean_over_folds
 from hnp_pipeline.evaluation.rows import metric_rows
-from hnp_pipeline.evaluation.scores import Scores, folds_in, pivot, select, tasks_in
+from hnp_pipeline.evaluation.scores import Scores, fold_scores, tasks_in
 from hnp_pipeline.progress import Report, silent
-
-UNITS = ("image", "patient")
 
 
 def cross_validate(
@@ -36,17 +34,15 @@ def cross_validate(
     thresholds, metrics = [schemas.empty(schemas.THRESHOLDS)], [schemas.empty(schemas.METRICS)]
     tasks = tasks_in(predictions)
     for i, task in enumerate(tasks):
-        of_task = select(predictions, task=task)
-        folds = folds_in(of_task)
-        estimates: dict[str, list[Estimate]] = {unit: [] for unit in UNITS}
-        for j, fold in enumerate(folds):
+        models, folds = fold_scores(predictions, task)
+        estimates: dict[str, list[Estimate]] = {}
+        for j, (fold, images) in enumerate(zip(folds, models, strict=True)):
             report((i + j / len(folds)) / len(tasks), f"{task}: fold {fold}")
-            images = pivot(select(of_task, fold=fold), task)
             cut = choosing.thresholds(images.with_hnp(), settings.threshold)
             thresholds.append(_threshold_rows(task, fold, images.with_hnp().levels, cut))
             counts = resample(len(images.patients), settings.bootstrap_draws, [settings.seed, fold])
             for unit, e in estimate_units(images, cut, counts).items():
-                estimates[unit].append(e)
+                estimates.setdefault(unit, []).append(e)
                 metrics.append(metric_rows(e, settings, task, "validation", fold))
         for es in estimates.values():
             metrics.append(metric_rows(mean_over_folds(es, folds), settings, task, "validation", None))
@@ -56,8 +52,8 @@ def cross_validate(
 
 def estimate_units(images: Scores, cut: np.ndarray, counts: np.ndarray) -> dict[str, Estimate]:
     """One model's figures by image and by patient, both at the thresholds (L,) of its fold."""
-    by_unit = {"image": images.with_hnp(), "patient": images.by_patient().with_hnp()}
-    return {u: estimate(s, choosing.decide(s.probability, cut), counts, u) for u, s in by_unit.items()}
+    units = images.units()
+    return {u: estimate(s, choosing.decide(s.probability, cut), counts, u) for u, s in units.items()}
 
 
 def _threshold_rows(task: str, fold: int, levels: tuple[str, ...], cut: np.ndarray) -> pa.Table:

@@ -1,5 +1,6 @@
 """Predictions as matrices: one row an image (or a patient), one column a level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,6 +49,10 @@ class Scores:
             probability = sums / np.bincount(self.patient, minlength=n)[:, None]
             label = np.maximum.reduceat(self.label, first, axis=0)
         return replace(self, probability=probability, label=label, patient=np.arange(n), images=self.patients)
+
+    def units(self) -> dict[str, "Scores"]:
+        """With `hnp`, by image and by patient."""
+        return {"image": self.with_hnp(), "patient": self.by_patient().with_hnp()}
 
     def only(self, keep: np.ndarray) -> "Scores":
         """The examples where `keep` (n,) is true, and their patients."""
@@ -107,6 +112,32 @@ def pivot(predictions: pa.Table, task: str) -> Scores:
         keys.indices.to_numpy().astype(np.int64),
         keys.dictionary.to_numpy(zero_copy_only=False),
         names.to_numpy(zero_copy_only=False),
+    )
+
+
+def fold_scores(predictions: pa.Table, task: str) -> tuple[list[Scores], list[int]]:
+    """Each fold model's scores of its images, and the folds, rising.
+
+    Raises:
+        StepError: as `pivot` does.
+    """
+    of_task = select(predictions, task=task)
+    folds = folds_in(of_task)
+    return [pivot(select(of_task, fold=fold), task) for fold in folds], folds
+
+
+def pooled(parts: Sequence[Scores]) -> Scores:
+    """Scores of disjoint patients as one."""
+    keys = np.concatenate([s.patients[s.patient] for s in parts])
+    patients, patient = np.unique(keys.astype(str), return_inverse=True)
+    order = np.argsort(patient, kind="stable")
+    return Scores(
+        parts[0].levels,
+        np.concatenate([s.probability for s in parts])[order],
+        np.concatenate([s.label for s in parts])[order],
+        patient[order],
+        patients,
+        np.concatenate([s.images for s in parts])[order],
     )
 
 

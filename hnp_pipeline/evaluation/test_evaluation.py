@@ -10,7 +10,7 @@ from hnp_pipeline.evaluation.cross_validation import estimate_units
 from hnp_pipeline.evaluation.ensemble import decisions, ensemble
 from hnp_pipeline.evaluation.metrics import estimate
 from hnp_pipeline.evaluation.rows import metric_rows
-from hnp_pipeline.evaluation.scores import Scores, folds_in, pivot, select, tasks_in
+from hnp_pipeline.evaluation.scores import Scores, fold_scores, select, tasks_in
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.vocabulary import outputs
 
@@ -39,15 +39,9 @@ def evaluate_test(
         models, cuts, folds = scores_of_models(predictions, thresholds, task)
         together = ensemble(models)
         counts = resample(len(together.patients), settings.bootstrap_draws, settings.seed)
-        of_images = [m.with_hnp() for m in models]
-        of_patients = [m.by_patient().with_hnp() for m in models]
-        units = {
-            "image": (of_images, together.with_hnp()),
-            "patient": (of_patients, together.by_patient().with_hnp()),
-        }
-        for unit, (members, scores) in units.items():
+        for unit, scores in together.units().items():
             report(i / len(tasks), f"{task}: ensemble, by {unit}")
-            decided = decisions(members, cuts, scores, settings.decision)
+            decided = decisions([m.units()[unit] for m in models], cuts, scores, settings.decision)
             e = estimate(scores, decided, counts, unit)
             metrics.append(metric_rows(e, settings, task, "test", None))
         rows.append(_prediction_rows(task, scores, decided))
@@ -67,9 +61,7 @@ def scores_of_models(
     Raises:
         StepError: a fold has predictions and no row in `thresholds`.
     """
-    of_task = select(predictions, task=task)
-    folds = folds_in(of_task)
-    models = [pivot(select(of_task, fold=fold), task) for fold in folds]
+    models, folds = fold_scores(predictions, task)
     levels = models[0].with_hnp().levels
     cuts = np.full((len(folds), len(levels)), np.nan)
     for j, fold in enumerate(folds):

@@ -35,7 +35,7 @@ def most_probable(
         count: how many pairs at most.
 
     Returns:
-        image_id, level, probability, label, correct (int8: the decision is the label; null without a decision).
+        image_id, level, probability, label, correct (the decision is the label; null without a decision).
     """
     own = outputs(task)
     if not predictions.filter(pc.equal(predictions["task"], task)).num_rows:
@@ -108,13 +108,10 @@ def explain(
             picture = images.gather(positions[i : i + 1])[0]
             heat = heat_image(heats[i], picture.shape)
             correct = None if row["correct"] is None else bool(row["correct"])
-            shown = overlay(
-                picture, heat, caption(row["level"], row["probability"], row["label"], correct), correct
-            )
+            words = caption(row["level"], row["probability"], row["label"], correct)
+            shown = overlay(picture, heat, words, correct)
             write_bytes(temporary / f"{stem}.png", cv2.imencode(".png", heat)[1])
-            write_bytes(
-                temporary / f"{stem}.jpg", cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-            )
+            write_bytes(temporary / f"{stem}.jpg", cv2.imencode(".jpg", shown)[1])
             sheet.append(shown)
             report(0.8 + 0.2 * (i + 1) / len(stems), f"{i + 1} of {len(stems)} overlays")
         if sheet:

@@ -1,7 +1,7 @@
 """Grad-CAM of the fold models (Selvaraju et al., ICCV 2017, equations 1 and 2).
 
-The map of output j is ReLU(Σ_k α_jk A_k): A the last convolution's K channels, α_jk the mean over positions of
-∂logit_j/∂A_k. In timm's EfficientNets that convolution (`conv_head`) is followed by batch norm, an activation,
+The map of output j is ReLU(Σ_k α_jk A_k): A the last convolution's K channels, α_jk the mean over positions
+of ∂logit_j/∂A_k. In timm's EfficientNets that convolution (`conv_head`) is followed by norm, activation,
 the mean over positions and one linear layer W, so that with z = γ(A - μ)/σ + β
     α_jk = W_jk / (h·w) · γ_k/σ_k · mean of activation'(z_k):
 no backward pass, next to no cost beside the forward pass. Other networks take the general path by autograd.

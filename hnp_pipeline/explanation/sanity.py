@@ -111,7 +111,7 @@ def rank_correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean structural similarity of each pair of maps of 0 to 1 at 64 x 64, Gaussian window of σ 1.5: (n,)."""
+    """Mean structural similarity of each pair of maps at 64 x 64, Gaussian window of σ 1.5: (n,)."""
 
     def blur(x: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(x, (11, 11), 1.5)
@@ -159,6 +159,8 @@ def aim(heats: np.ndarray, centres: np.ndarray, sizes: np.ndarray, resolution: i
         large = cv2.resize(heat.astype(np.float32), (resolution, resolution), interpolation=cv2.INTER_LINEAR)
         if large.max() > 0:
             share[i] = inside_y[i] @ large.astype(np.float64) @ inside_x[i] / large.sum(dtype=np.float64)
-            y, x = np.unravel_index(np.argmax(large), large.shape)
-            hit[i] = inside_y[i, y] and inside_x[i, x]
+            # an enlarged map is highest in the middle of its highest cell
+            y, x = np.unravel_index(np.argmax(heat), heat.shape)
+            place = (x + 0.5) / heat.shape[1], (y + 0.5) / heat.shape[0]
+            hit[i] = np.all(abs(place - centres[i]) <= sizes[i] / 2)
     return Aim(share, chance, hit)

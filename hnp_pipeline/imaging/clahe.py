@@ -9,7 +9,7 @@ from hnp_pipeline.study import Imaging
 def prepare(gray: np.ndarray, settings: Imaging) -> np.ndarray:
     """CLAHE and resizing, in the order that the settings say: uint8 (H, W) → uint8 (size, size).
 
-    Contrast-limited adaptive histogram equalisation after Zuiderveld (Graphics Gems IV, 1994), as OpenCV has it.
+    Contrast-limited adaptive histogram equalisation after Zuiderveld (Graphics Gems IV, 1994), by OpenCV.
     With `turn_inverted`, a film with a white background is turned first.
     """
     return prepare_and_tell(gray, settings)[0]
@@ -44,8 +44,8 @@ def reduction(width: int, height: int, settings: Imaging) -> int:
 def is_inverted(gray: np.ndarray) -> bool:
     """Whether a film has a white background: bones dark, air bright.
 
-    Air lies at the borders, to the sides most of all. So three differences are added, each of which changes its
-    sign when the film is turned: white less black in the border, border less middle, sides less middle.
+    Air lies at the borders, to the sides most of all. So three differences are added, each of which changes
+    its sign when the film is turned: white less black in the border, border less middle, sides less middle.
     """
     small = cv2.resize(gray, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = np.percentile(small, [1, 99])

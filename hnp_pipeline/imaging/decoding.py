@@ -7,7 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hnp_pipeline.imaging.formats import Format, Header, UnreadableImageError, damaged, read_header
+from hnp_pipeline.imaging.depth import eight_bits
+from hnp_pipeline.imaging.files import open_regular, read_picture
+from hnp_pipeline.imaging.formats import Format, Header, damaged, read_header
 from hnp_pipeline.study import Intake
 
 # A picture of 100 million pixels takes up to a gigabyte while it is decoded: those go one at a time.
@@ -29,7 +31,8 @@ def read_gray(path: Path, maximum_pixels: int = Intake().maximum_pixels) -> np.n
         UnreadableImageError: not a JPEG, PNG or DICOM image, damaged, or over the limit. Holds no file name.
         OSError: the file cannot be opened.
     """
-    data = path.read_bytes()
+    with open_regular(path) as file:
+        data = read_picture(file, maximum_pixels)
     return decode_gray(data, read_header(data, maximum_pixels))
 
 
@@ -38,7 +41,7 @@ def decode_gray(data: bytes, header: Header, reduction: int = 1) -> np.ndarray:
 
     `reduction` (1, 2, 4 or 8) shrinks a JPEG while it is decoded, to sides of ceil(H/reduction) and
     ceil(W/reduction); other formats have no such way and come at full size. 16 bits become 8 by
-    `dicom.eight_bits`.
+    `depth.eight_bits`.
 
     Raises:
         UnreadableImageError: damaged.
@@ -48,11 +51,11 @@ def decode_gray(data: bytes, header: Header, reduction: int = 1) -> np.ndarray:
             from hnp_pipeline.imaging import dicom
 
             return dicom.decode(data)
-        flags = cv2.IMREAD_GRAYSCALE
-        if header.format == Format.JPEG:
-            flags = _JPEG_FLAGS[reduction]
-        elif header.sixteen:
-            flags = cv2.IMREAD_UNCHANGED
+        flags = (
+            _JPEG_FLAGS[reduction]
+            if header.format == Format.JPEG
+            else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+        )
         try:
             # Orientation is ours: OpenCV forgets it with some flags, and it must be honoured once.
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -60,6 +63,12 @@ def decode_gray(data: bytes, header: Header, reduction: int = 1) -> np.ndarray:
             pixels = None
     if pixels is None:
         raise damaged(header.format)
-    if header.sixteen:
-        pixels = _gray_of_sixteen(pixels)
-    return _upright(pixels, header.orientation)
+    return _upright(eight_bits(pixels), header.orientation)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo EXIF's orientation (tag 0x0112: where the stored picture's first row and column belong)."""
+    if orientation >= 5:  # rows are columns
+        pixels = cv2.transpose(pixels)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    return pixels if flip is None else cv2.flip(pixels, flip)

@@ -7,8 +7,10 @@ import warnings
 import cv2
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
+from pydicom.pixels.utils import pixel_array
 
+from hnp_pipeline.imaging.depth import eight_bits
 from hnp_pipeline.imaging.formats import Format, UnreadableImageError, damaged
 
 # pydicom quotes odd values when it warns, and a value may be a patient's name.
@@ -17,12 +19,12 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
 # Read by name, so that nothing that identifies the patient is even parsed.
 TAGS = [
-    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept", "RescaleSlope",
-    "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
-    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData", "PixelData",
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
+    "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept",
+    "RescaleSlope", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "VOILUTSequence", "RedPaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData", "PixelData",
 ]  # fmt: skip
 
 
@@ -40,7 +42,7 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The first frame, uint8 (H, W), as a viewer shows it: bone bright, in the first window that the file names.
+    """The first frame, uint8 (H, W), as a viewer shows it: bone bright, in the first window that is named.
 
     Modality and VOI transformations follow PS3.3 C.11.1 and C.11.2; MONOCHROME1 is turned.
 
@@ -54,7 +56,9 @@ def decode(data: bytes) -> np.ndarray:
         syntax = dataset.file_meta.get("TransferSyntaxUID")
         if syntax is not None and syntax.is_compressed:
             name = syntax.name if syntax.name != syntax else "unknown"  # a UID of the standard has a name
-            raise UnreadableImageError(f"damaged, or of a DICOM compression that is not read ({name})") from None
+            raise UnreadableImageError(
+                f"damaged, or of a DICOM compression that is not read ({name})"
+            ) from None
         raise damaged(Format.DICOM) from None
     try:
         photometric = str(dataset.PhotometricInterpretation)
@@ -66,21 +70,6 @@ def decode(data: bytes) -> np.ndarray:
         return cv2.bitwise_not(gray) if photometric == "MONOCHROME1" else gray
     except Exception:
         raise damaged(Format.DICOM) from None
-
-
-def eight_bits(pixels: np.ndarray, depth: int | None = None) -> np.ndarray:
-    """Unsigned pixels to uint8, by their depth: what 8 bits cannot hold is cut off at the low end.
-
-    Detectors of 10, 12 and 14 bits are stored in 16: where the depth is not told, it is the least of these
-    that holds the brightest pixel.
-    """
-    if pixels.dtype == np.uint8:
-        return pixels
-    if depth is None:
-        bits = max(8, int(pixels.max()).bit_length())
-        depth = bits + bits % 2
-    shifted: np.ndarray = np.right_shift(pixels, depth - 8).astype(np.uint8)
-    return shifted
 
 
 def _read(data: bytes, stop_before_pixels: bool = False) -> pydicom.FileDataset:
@@ -109,5 +98,7 @@ def _shown(frame: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     if whole:
         stored = int(dataset.get("BitsStored", 16))
         return eight_bits(frame.astype(np.uint16), max(stored, 8) if stored < 16 else None)
-    normal: np.ndarray = cv2.normalize(np.asarray(values, np.float32), np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+    normal: np.ndarray = cv2.normalize(
+        np.asarray(values, np.float32), np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U
+    )
     return normal

@@ -28,14 +28,12 @@ class Header:
         width: pixels, as stored (before `orientation`).
         height: pixels, as stored.
         orientation: EXIF's 1 to 8; 1 is upright.
-        sixteen: a PNG of 16 bits a channel.
     """
 
     format: Format
     width: int
     height: int
     orientation: int = 1
-    sixteen: bool = False
 
 
 def sniff(data: bytes) -> Format:
@@ -62,7 +60,7 @@ def read_header(data: bytes, maximum_pixels: int) -> Header:
     """Parse a whole file's header, and see that the file has an end.
 
     Raises:
-        UnreadableImageError: not one of the formats, truncated, damaged, or declared larger than `maximum_pixels`.
+        UnreadableImageError: not one of the formats, truncated, damaged, or larger than `maximum_pixels`.
     """
     format = sniff(data)
     try:
@@ -73,14 +71,14 @@ def read_header(data: bytes, maximum_pixels: int) -> Header:
         raise damaged(format)
     if header.width * header.height > maximum_pixels:
         raise UnreadableImageError(
-            f"{header.width}×{header.height} pixels are over the limit of {maximum_pixels:,} (intake.maximum_pixels)"
+            f"{header.width}×{header.height} pixels are over the limit of {maximum_pixels:,} (a setting)"
         )
     return header
 
 
 def _jpeg(data: bytes) -> Header:
     """Walk the segments (ITU-T T.81, annex B) up to the first scan."""
-    at, size, orientation = 2, None, 1
+    at, size, orientation, progressive = 2, None, 1, False
     while True:
         while data[at + 1] == 0xFF:  # fill bytes
             at += 1
@@ -93,6 +91,7 @@ def _jpeg(data: bytes) -> Header:
         body = data[at + 4 : at + 2 + length]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             size = struct.unpack_from(">HH", body, 1)
+            progressive = marker & 3 == 2
         elif marker == 0xE1 and body.startswith(b"Exif\0\0"):
             orientation = _orientation(body[6:])
         elif marker == 0xDA:
@@ -101,8 +100,8 @@ def _jpeg(data: bytes) -> Header:
     # The end mark cannot stand inside a scan's data, where every 0xFF is escaped.
     if size is None or data.rfind(b"\xff\xd9", at) < 0:
         raise damaged(Format.JPEG)
-    # Every scan of a progressive file costs a pass over the picture; real files have ten or so.
-    if data.count(b"\xff\xda", at) > 200:
+    # Every scan costs a pass over the whole picture; real files have ten or so.
+    if progressive and data.count(b"\xff\xda", at) > 200:
         raise UnreadableImageError("a JPEG of more than 200 scans")
     return Header(Format.JPEG, width=size[1], height=size[0], orientation=orientation)
 
@@ -117,7 +116,7 @@ def _png(data: bytes) -> Header:
         if zlib.crc32(body, zlib.crc32(kind)) != checksum or (header is None) != (kind == b"IHDR"):
             raise damaged(Format.PNG)
         if kind == b"IHDR":
-            header = struct.unpack_from(">IIB", body)
+            header = struct.unpack_from(">II", body)
         elif kind == b"eXIf":
             orientation = _orientation(bytes(body))
         elif kind == b"IDAT":
@@ -127,7 +126,7 @@ def _png(data: bytes) -> Header:
         at += 12 + length
     if header is None or not pixels:
         raise damaged(Format.PNG)
-    return Header(Format.PNG, header[0], header[1], orientation, sixteen=header[2] == 16)
+    return Header(Format.PNG, header[0], header[1], orientation)
 
 
 def _dicom(data: bytes) -> Header:

@@ -1,4 +1,4 @@
-"""A collection: one delivery of data, one folder (design 3). What lies in it, and how its collection.toml says to read it."""
+"""A collection: one delivery of data, one folder (design 3), and how its collection.toml says to read it."""
 
 import codecs
 import hashlib
@@ -18,7 +18,8 @@ from hnp_pipeline.vocabulary import LEVELS, TABLES_IN, VIEWS
 FORMATS = (".csv", ".xlsx", ".parquet")
 _DONE = "_SUCCESS"
 
-_OUR_COLUMNS = {
+# Every column that one of the tables can have.
+OUR_COLUMNS = {
     "patient_id", "hospital",
     "study_date", "view", "file", "birth_date", "age", "sex",
     "mri_date", "body_part", "reading", *LEVELS,
@@ -31,8 +32,8 @@ _ENCODINGS = ("utf-8", "cp949", "euc_kr")  # as Python's codecs name them
 class Collection:
     """One delivery of data.
 
-    A folder link below `raw` is followed, since whoever chose `raw` put it there; a table that is a link must stay
-    inside the folder. `problem` is what is wrong with collection.toml: every reader raises it.
+    A folder link below `raw` is followed, since whoever chose `raw` put it there; a table that is a link must
+    stay inside the folder. `problem` is what is wrong with collection.toml: every reader raises it.
     """
 
     name: str
@@ -48,7 +49,8 @@ class Collection:
         """Where a table lies, or None where it was not delivered.
 
         Raises:
-            TableError: collection.toml cannot be used, the table lies there in two forms, or is a link out of the folder.
+            TableError: collection.toml cannot be used, the table lies there in two forms, or is a link out of
+                the folder.
         """
         if self.problem:
             raise TableError(self.problem)
@@ -70,7 +72,9 @@ def find_collections(raw: Path) -> list[Collection]:
         raise SettingsError(f"the raw folder {raw} cannot be read: {error.strerror}") from None
     if not found:
         tables = ", ".join(TABLES_IN)
-        raise SettingsError(f"{raw} holds no collection: no folder in it has a table {tables} as .csv, .xlsx or .parquet")
+        raise SettingsError(
+            f"{raw} holds no collection: no folder in it has a table {tables} as .csv, .xlsx or .parquet"
+        )
     return found
 
 
@@ -112,15 +116,17 @@ def find_table(folder: Path, name: str, where: str) -> Path | None:
         names = ", ".join(p.name for p in found)
         raise TableError(f"{where}: table {name} lies there {len(found)} times ({names}); keep one")
     if found and not found[0].resolve().is_relative_to(folder.resolve()):
-        raise TableError(f"{where}: table {name} ({found[0].name}) is a link out of the folder; put the file itself there")
+        raise TableError(
+            f"{where}: table {name} ({found[0].name}) is a link out of the folder; put the file itself there"
+        )
     return found[0] if found else None
 
 
 def fingerprint(folder: Path) -> str:
-    """16 hex digits that change when anything delivered in `folder` does: names, sizes and times of change, no contents.
+    """16 hex digits that change when anything delivered in `folder` does (names, sizes, times of change).
 
-    `_SUCCESS` does not count: it says that a delivery is whole, not what it holds. Folders that are links are not
-    entered, since their pictures lie outside the collection.
+    `_SUCCESS` does not count: it says that a delivery is whole, not what it holds. Folders that are links are
+    not entered, since their pictures lie outside the collection.
     """
     digest = hashlib.sha256()
     for line in sorted(_looks(folder, "")):
@@ -150,8 +156,9 @@ class _Stated(Section):
     @field_validator("columns")
     @classmethod
     def _ours(cls, value: dict[str, str]) -> dict[str, str]:
-        if unknown := sorted(set(value) - _OUR_COLUMNS):
-            raise ValueError(f"{', '.join(unknown)} is none of our columns ({', '.join(sorted(_OUR_COLUMNS))}); ours = theirs")
+        if unknown := sorted(set(value) - OUR_COLUMNS):
+            known = ", ".join(sorted(OUR_COLUMNS))
+            raise ValueError(f"{', '.join(unknown)} is none of our columns ({known}); ours = theirs")
         return value
 
     @field_validator("views")

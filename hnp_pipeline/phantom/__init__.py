@@ -1,1 +1,1 @@
-"""A synthetic study whose truth is known: one analytic spine, six views, labels, planted exclusions (design 12)."""
+"""A synthetic study whose truth is known: an analytic spine, six views, labels, exclusions (design 12)."""

@@ -1,4 +1,4 @@
-"""From attenuation to the picture that a hospital exports: exposure, noise, processing, collimation, marker."""
+"""From attenuation to the picture that a hospital exports: exposure, noise, processing, marker."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ LOOKS = (
 def develop(attenuation: Reals, look: Look, contrast: float, side: str, rng: np.random.Generator) -> Bytes:
     """An 8-bit picture (H, W) of an attenuation map (H, W); bone is bright."""
     height, width = attenuation.shape
-    a = attenuation * (1 + 0.035 * _clouds(attenuation.shape, rng))
+    a: Reals = attenuation * (1 + 0.018 * _clouds(attenuation.shape, rng))
     a = cv2.GaussianBlur(a, (0, 0), look.blur)
     centre = float(np.median(a[height // 5 : -height // 5, width // 3 : -width // 3]))
     exposure = look.photons * np.exp(0.25 * rng.normal())
@@ -64,7 +64,7 @@ def _clouds(shape: tuple[int, int], rng: np.random.Generator) -> Reals:
     """The unevenness of tissue: smooth noise at three scales, standard deviation about 1."""
     height, width = shape
     field = np.zeros(shape, dtype=np.float32)
-    for cell, share in ((48, 0.55), (20, 0.4), (8, 0.2), (3, 0.14)):
+    for cell, share in ((48, 0.55), (20, 0.4), (8, 0.2), (4, 0.12)):
         coarse = rng.standard_normal((height // cell + 3, width // cell + 3), dtype=np.float32)
         field += share * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return field

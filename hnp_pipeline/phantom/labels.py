@@ -1,6 +1,7 @@
 """Labels, their severities, and the most that any reader of the severities can reach (design 12)."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -62,10 +63,13 @@ def own_auc(signal: Signal) -> Reals:
     return ndtr(np.array(signal.effects) / np.sqrt(2))
 
 
+@cache
 def ceilings(signal: Signal, draws: int = 200_000, seed: int = 0) -> Reals:
     """The highest AUC (5) that a reader of all five severities can reach, by Monte Carlo."""
     labels, severities = draw(signal, draws, np.random.default_rng(seed))
-    return sample_auc(labels, posterior(signal, severities))
+    found = sample_auc(labels, posterior(signal, severities))
+    found.flags.writeable = False  # one array serves every caller
+    return found
 
 
 def sample_auc(labels: Labels, scores: Reals) -> Reals:

@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hnp_pipeline.phantom.anatomy import Person, assemble, skeleton, soft_tissue, turn
+from hnp_pipeline.phantom.anatomy import Person, Spine, assemble, turn
+from hnp_pipeline.phantom.bones import skeleton
 from hnp_pipeline.phantom.film import LOOKS, Bytes, develop
 from hnp_pipeline.phantom.projection import Camera, attenuation
 from hnp_pipeline.phantom.signs import signs
+from hnp_pipeline.phantom.tissue import soft_tissue
 
 Reals = np.ndarray
 
 HEIGHT, WIDTH = 384, 288  # pixels
-_SPACING = 0.765  # mm a pixel
+_SPACING = 0.69  # mm a pixel
 
 
 @dataclass(frozen=True)
@@ -46,45 +48,46 @@ class Radiograph:
     sizes: Reals  # (5, 2) width and height of the box around each disc, pixels
 
 
-def radiograph(body: Person, severity: Reals, view: str, hospital: int, rng: np.random.Generator) -> Radiograph:
-    """Take the picture of a patient with these severities (5,) in a view, by the machines of a hospital (0 to 3)."""
+def radiograph(
+    body: Person, severity: Reals, view: str, hospital: int, rng: np.random.Generator
+) -> Radiograph:
+    """The picture of a patient with severities (5,) in a view, by the machines of a hospital (0 to 3)."""
     position = _POSITIONS[view]
     shown = signs(severity)
     bend = position.bend * (1 + 0.2 * rng.normal())
     spine = assemble(body, shown, position.curve, bend)
-
-    # the beam comes from the front in AP, from the patient's right in LAT
-    yaw = position.yaw + 3.0 * rng.normal()
-    lean = position.lean + body.lean + 1.0 * rng.normal()
-    stance = turn(0, 0, yaw) @ turn(0, 0, 0)
-    tube = position.tube + 2.0 * rng.normal()
-    beam = np.array([0.0, -np.cos(np.radians(tube)), np.sin(np.radians(tube))])
-    right = np.array([1.0, 0.0, 0.0])
-    axes = np.stack([right, np.cross(right, -beam) * 1.0, beam], axis=1)
-    axes[:, 1] *= np.sign(axes[2, 1])
-    axes = stance.T @ axes
-    roll = np.radians(1.5 * rng.normal() - (lean if abs(position.yaw) == 90 else 0.0))
-    right, up = axes[:, 0].copy(), axes[:, 1].copy()
-    axes[:, 0] = np.cos(roll) * right + np.sin(roll) * up
-    axes[:, 1] = -np.sin(roll) * right + np.cos(roll) * up
-
-    ends = np.stack([spine.discs[0].centre, spine.sacrum.centre])
-    camera = Camera(
-        target=ends.mean(0),
-        axes=axes,
-        distance=1100.0,
-        spacing=_SPACING * (1 + 0.025 * rng.normal()),
-        shape=(HEIGHT, WIDTH),
-        principal=(WIDTH * 0.5 + 7 * rng.normal(), HEIGHT * 0.46 + 6 * rng.normal()),
-    )
+    camera = _aim(spine, position, body.lean, rng)
     solids = skeleton(body, spine, shown)
     solids.rows += soft_tissue(body, spine, bend, rng).rows
-    side = "R" if view in ("AP", "RO") else "L"
-    pixels = develop(np.maximum(attenuation(solids, camera), 0), LOOKS[hospital], position.contrast, side, rng)
+    shadow = np.maximum(attenuation(solids, camera), 0)
+    marker = "R" if view in ("AP", "RO") else "L"
+    pixels = develop(shadow, LOOKS[hospital], position.contrast, marker, rng)
 
-    centres = np.array([f.centre for f in spine.discs[1:]])
+    centres = np.stack([disc.centre for disc in spine.discs[1:]])
     discs, magnification = camera.pixel(centres)
-    reach = np.array([(np.abs(f.axes.T @ camera.axes[:, :2]) * h[:, None]) for f, h in
-                      zip(spine.discs[1:], spine.half_sizes[1:], strict=True)])
+    axes = np.stack([disc.axes for disc in spine.discs[1:]])  # (5, 3, 3)
+    # an ellipsoid's shadow reaches as far as the root of its half axes' squared shadows
+    reach = np.einsum("nij,ik->njk", axes, camera.axes[:, :2]) * spine.half_sizes[1:, :, None]
     sizes = 2 * np.sqrt((reach**2).sum(1)) * magnification[:, None] / camera.spacing
     return Radiograph(pixels, discs, sizes)
+
+
+def _aim(spine: Spine, position: _Position, lean: float, rng: np.random.Generator) -> Camera:
+    """A camera that looks at the middle of the lumbar spine, never quite as it should."""
+    yaw = position.yaw + 3.0 * rng.normal()
+    tilt = 1.5 * rng.normal()
+    if abs(position.yaw) == 90:  # leaning to the front shows from the side
+        tilt -= position.lean + lean + rng.normal()
+    tube = np.radians(position.tube + 2.0 * rng.normal())
+    beam = np.array([0.0, -np.cos(tube), np.sin(tube)])  # from the front, before the patient turns
+    right = np.array([1.0, 0.0, 0.0])
+    axes = np.stack([right, np.cross(beam, right), beam], axis=1)
+    middle = (spine.discs[0].centre + spine.sacrum.centre) / 2
+    return Camera(
+        target=middle,
+        axes=turn(0, 0, yaw).T @ axes @ turn(0, 0, tilt),
+        distance=1100.0,
+        spacing=_SPACING * (1 + 0.015 * rng.normal()),
+        shape=(HEIGHT, WIDTH),
+        principal=(WIDTH * 0.5 + 5 * rng.normal(), HEIGHT * 0.46 + 4 * rng.normal()),
+    )

@@ -1,8 +1,9 @@
 """Solids with a closed-form chord, and the X-ray that looks through them.
 
-A solid is a quadric (ellipsoid, cylinder or one-sheeted hyperboloid along its own z axis) between two planes across
-that axis. Along a ray the quadric's roots have a discriminant that is a quadratic polynomial of the pixel, so a solid
-costs a few operations on the window that it covers. Attenuation adds up along the ray (Beer-Lambert).
+A solid is a quadric (ellipsoid, cylinder or one-sheeted hyperboloid along its own z axis) between two
+planes across that axis. Along a ray the quadric's roots have a discriminant that is a quadratic polynomial of
+the pixel, so a solid costs a few operations on the window that it covers. Attenuation adds up along the ray
+(Beer-Lambert).
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Solids:
         low: float = -np.inf,
         high: float = np.inf,
     ) -> None:
-        """One solid: `axes` (3, 3) holds its own x, y, z as columns, `semi` its half axes, low and high bound z."""
+        """One solid: `axes` (3, 3) holds its x, y, z as columns, `semi` its half axes; low, high bound z."""
         self.rows.append((centre, axes, np.asarray(semi), kind, low, high, attenuation))
 
 
@@ -85,7 +86,11 @@ def attenuation(solids: Solids, camera: Camera) -> Reals:
     weights[:, 2] *= kind
     a = (weights * d * d).sum(1)
     bx, by = (weights * d * right).sum(1), (weights * d * down).sum(1)
-    xx, xy, yy = (weights * right * right).sum(1), (weights * right * down).sum(1), (weights * down * down).sum(1)
+    xx, xy, yy = (
+        (weights * right * right).sum(1),
+        (weights * right * down).sum(1),
+        (weights * down * down).sum(1),
+    )
     # discriminant = constant + qxx x² + 2 qxy x y + qyy y², with x, y in pixels from the solid's centre
     qxx, qxy, qyy = bx * bx - a * xx, bx * by - a * xy, by * by - a * yy
     extent = _extent(axes, semi, kind, low, high, camera, step[:, 0])
@@ -131,7 +136,9 @@ def _extent(
     axes: Reals, semi: Reals, kind: Reals, low: Reals, high: Reals, camera: Camera, step: Reals
 ) -> Reals:
     """Half sizes (n, 2) in pixels of windows that hold each solid."""
-    z = np.where(kind > 0, np.minimum(semi[:, 2], np.maximum(-low, high)), np.minimum(np.maximum(-low, high), 1e4))
+    z = np.where(
+        kind > 0, np.minimum(semi[:, 2], np.maximum(-low, high)), np.minimum(np.maximum(-low, high), 1e4)
+    )
     flare = np.where(kind < 0, np.sqrt(1 + (z / semi[:, 2]) ** 2), 1.0)
     sizes = np.stack([semi[:, 0] * flare, semi[:, 1] * flare, z], axis=1)
     seen = np.abs(np.einsum("nij,ik->nkj", axes, camera.axes[:, :2]))  # solid axis j along image axis k

@@ -1,4 +1,4 @@
-"""What herniation shows on a radiograph: what degeneration shows. Every sign is strictly monotone in severity."""
+"""How severity shows on a radiograph: as degeneration does. Every sign is strictly monotone in it."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class Signs:
 def signs(severity: Reals) -> Signs:
     """The signs of discs by their severity (0 is the mean of the healthy, in their standard deviations)."""
     return Signs(
-        disc_height=0.16 + 1.0 * _rising(severity, 1.3, -0.8),
-        osteophyte=11.0 * _rising(severity, 2.4, 1.1),
-        sclerosis=_rising(severity, 1.9, 1.1),
+        disc_height=0.15 + 0.95 * _rising(severity, 1.3, -1.0),
+        osteophyte=12.0 * _rising(severity, 1.6, 1.4),
+        sclerosis=_rising(severity, 1.3, 1.5),
     )
 
 

@@ -1,105 +1,12 @@
-"""The study's figures beside the paper's: Tables 2 to 5, and what the paper does not tabulate.
+"""The study's figures beside the paper's: Tables 2 to 5, and what the paper does not tabulate."""
 
-Every figure comes from the `metrics` table and carries its key, so that a reader, or a test, can look it up.
-The paper's numbers travel with the package (kim2022.csv; Kim et al. 2022, CC BY 4.0).
-"""
-
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-
-from hnp_pipeline.report.wording import (
-    CLASS_TITLES,
-    METRIC_TITLES,
-    TASK_TITLES,
-    interval,
-    level_title,
-    listed,
-    rounded,
-)
+from hnp_pipeline.report.cells import Cell, Key, Metrics, Notes
+from hnp_pipeline.report.wording import CLASS_TITLES, METRIC_TITLES, TASK_TITLES, level_title
 from hnp_pipeline.vocabulary import ALL, FOLDS, HNP, LEVELS, outputs
-
-
-class Key(NamedTuple):
-    """Which row of `metrics`."""
-
-    task: str
-    split: str
-    fold: int | None
-    level: str
-    class_: str | None
-    unit: str
-    metric: str
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """The key as `data-…` attributes; null as an empty text."""
-        names = ("task", "split", "fold", "level", "class", "unit", "metric")
-        return {f"data-{name}": "" if value is None else str(value) for name, value in zip(names, self, strict=True)}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure as it is printed, and the paper's beside it where the paper has one."""
-
-    key: Key
-    value: float | None
-    low: float | None
-    high: float | None
-    reason: str | None
-    mark: str = ""  # of the footnote that tells the reason
-    paper: float | None = None
-
-    @property
-    def text(self) -> str:
-        """The value, rounded."""
-        return rounded(self.value, self.key.metric)
-
-    @property
-    def interval(self) -> str:
-        """The interval, rounded; empty where there is none."""
-        return "" if self.value is None else interval(self.low, self.high, self.key.metric)
-
-    @property
-    def paper_text(self) -> str:
-        """The paper's value as printed there."""
-        return rounded(self.paper, self.key.metric)
-
-    @property
-    def inside(self) -> bool | None:
-        """Whether the paper's value lies inside our interval; None where that cannot be asked."""
-        if self.paper is None or self.value is None or self.low is None or self.high is None:
-            return None
-        return self.low <= self.paper <= self.high
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """Key and full values, for whoever compares the page with the table."""
-        values = {"value": self.value, "low": self.low, "high": self.high}
-        told = {f"data-{name}": "" if value is None else repr(value) for name, value in values.items()}
-        return {**self.key.attributes, **told}
-
-
-class Notes:
-    """The footnotes of one table: a letter for each reason why a figure is absent, † for the unreliable."""
-
-    def __init__(self) -> None:
-        self.absent: dict[str, str] = {}
-        self.unreliable: list[str] = []
-
-    def mark(self, value: float | None, reason: str | None) -> str:
-        """The mark of a figure, and its reason kept for the foot."""
-        if not reason:
-            return ""
-        if value is not None:
-            if reason not in self.unreliable:
-                self.unreliable.append(reason)
-            return "†"
-        return self.absent.setdefault(reason, _letter(len(self.absent)))
 
 
 class Column(NamedTuple):
@@ -138,40 +45,6 @@ class Comparison:
         return [cell.inside for cell in cells if cell.inside is not None]
 
 
-class Paper:
-    """The numbers of Kim et al. 2022."""
-
-    def __init__(self) -> None:
-        with (resources.files("hnp_pipeline.report") / "kim2022.csv").open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(line for line in file if not line.startswith("#"))
-            self._values = {
-                (r["table"], r["fold"], r["level"], r["class"], r["metric"]): float(r["value"]) for r in rows
-            }
-
-    def value(self, table: str, fold: int | None, level: str, class_: str | None, metric: str) -> float | None:
-        """The printed number, or None where the paper has none."""
-        return self._values.get((table, "" if fold is None else str(fold), level, class_ or "", metric))
-
-
-class Metrics:
-    """The `metrics` table by its key."""
-
-    def __init__(self, table: pa.Table, paper: Paper) -> None:
-        self._rows = {_key(row): row for row in table.to_pylist()}
-        self._paper = paper
-
-    def cell(self, key: Key, notes: Notes | None = None, table: str = "") -> Cell:
-        """A figure with its footnote's mark, beside the paper's of `table` (2 to 5, abstract)."""
-        row = self._rows.get(key) or {"value": None, "ci_low": None, "ci_high": None, "reason": "not computed yet"}
-        mark = notes.mark(row["value"], row["reason"]) if notes else ""
-        paper = self._paper.value(table, key.fold, key.level, key.class_, key.metric) if table else None
-        return Cell(key, row["value"], row["ci_low"], row["ci_high"], row["reason"], mark, paper)
-
-    def has(self, task: str, split: str, single_models: bool = False) -> bool:
-        """Whether there are figures of a task on a split (of its fold models alone)."""
-        return any(k.task == task and k.split == split and (k.fold is not None or not single_models) for k in self._rows)
-
-
 def tables(metrics: Metrics, tasks: Iterable[str], waiting: str) -> list[Comparison]:
     """Tables 2 to 5. `waiting` is the reason why the test set's is not there, if it is not."""
     tasks = set(tasks)
@@ -181,7 +54,9 @@ def tables(metrics: Metrics, tasks: Iterable[str], waiting: str) -> list[Compari
             return f"The task {task} is not part of this study (setting tasks)."
         if metrics.has(task, split):
             return ""
-        return waiting if split == "test" and waiting else "The models of this task have not been evaluated yet."
+        return (
+            waiting if split == "test" and waiting else "The models of this task have not been evaluated yet."
+        )
 
     return [
         _validation(metrics, "2", "presence", _PRESENCE, why("presence", "validation"), _TABLE_2),
@@ -198,24 +73,32 @@ def test_aucs(metrics: Metrics, number: str, tasks: Iterable[str], waiting: str)
     columns, keys = [], []
     for task in asked:
         for unit in ("patient", "image"):
-            columns.append(Column(f"{TASK_TITLES[task]}, per {unit}", paper=task == "presence" and unit == "patient"))
+            columns.append(
+                Column(f"{TASK_TITLES[task]}, per {unit}", paper=task == "presence" and unit == "patient")
+            )
             keys.append((task, unit))
     rows = []
     for level in (*LEVELS, ALL, HNP):
         cells = [
-            metrics.cell(Key(task, "test", None, level, None, unit, "auc"), notes, "abstract" if c.paper else "")
+            metrics.cell(
+                Key(task, "test", None, level, None, unit, "auc"), notes, "abstract" if c.paper else ""
+            )
             if level in (*outputs(task), HNP) or (level == ALL and task != "presence")
             else _no_output(task, unit, level)
             for (task, unit), c in zip(keys, columns, strict=True)
         ]
         rows.append(Row("", 0, level_title(level), cells))
     caption = "AUC of the four-model ensembles on the test set, every task, per patient and per image."
-    remarks = ["Presence has one output, any level. At any level, the other tasks' score is the largest of the five."]
-    return Comparison(number, "test-auc", caption, columns, rows, notes, remarks, "" if asked else waiting or _LATER)
+    remarks = [
+        "Presence has one output, any level. At any level, the other tasks’ score is the largest of the five."
+    ]
+    return Comparison(
+        number, "test-auc", caption, columns, rows, notes, remarks, "" if asked else waiting or _LATER
+    )
 
 
 def averaging(metrics: Metrics, number: str, task: str) -> Comparison | None:
-    """What averaging over models and over a patient's images brought; None where single models were not judged."""
+    """What averaging over models and over a patient's images brought; None if no single model was judged."""
     if not metrics.has(task, "test", single_models=True):
         return None
     notes = Notes()
@@ -229,17 +112,23 @@ def averaging(metrics: Metrics, number: str, task: str) -> Comparison | None:
         for level in levels
     ]  # fmt: skip
     caption = (
-        f"What averaging brought, task {task}: AUC on the test set of each fold's model alone, of their ensemble, "
-        "and of the ensemble over all of a patient's images."
+        f"What averaging brought, task {task}: AUC on the test set of each fold’s model alone, of their "
+        "ensemble, and of the ensemble over all of a patient’s images."
     )
-    return Comparison(number, f"averaging-{task}", caption, [Column(t, False) for t, _, _ in ways], rows, notes)
+    return Comparison(
+        number, f"averaging-{task}", caption, [Column(t, False) for t, _, _ in ways], rows, notes
+    )
 
 
 _LATER = "The models have not been evaluated on the test set yet."
 
 # (group, level, class, metric)
 _PRESENCE = [
-    *((CLASS_TITLES[c], HNP, c, metric) for c in ("no_hnp", "hnp") for metric in ("precision", "recall", "f1")),
+    *(
+        (CLASS_TITLES[c], HNP, c, metric)
+        for c in ("no_hnp", "hnp")
+        for metric in ("precision", "recall", "f1")
+    ),
     ("Both", HNP, None, "accuracy"),
     ("Both", HNP, None, "auc"),
 ]
@@ -252,16 +141,18 @@ _LEVELS = [
     ("Mean of levels", ALL, None, "accuracy"),
     ("Mean of levels", ALL, None, "auc"),
 ]
-_TABLE_2 = ["The paper's accuracies do not follow from its precision and recall; they are given as printed."]
+_TABLE_2 = ["The paper’s accuracies do not follow from its precision and recall; they are given as printed."]
 _TABLE_3 = [
     "Fold 2, L2-3: the paper prints an F1 score of 0.12; 0.21 would follow from its precision and recall.",
-    "Accuracy over levels is the mean of the five levels' accuracies, which fits the paper's figures.",
+    "Accuracy over levels is the mean of the five levels’ accuracies, which fits the paper’s figures.",
 ]
-_TABLE_4 = ["Age is an auxiliary target (or an input, by setting); figures are those of the five level outputs."]
+_TABLE_4 = [
+    "Age is an auxiliary target (or an input, by setting); figures are those of the five level outputs."
+]
 _TABLE_5 = [
-    "The paper does not name the model of its Table 5; it is taken as the level task's. It averages over a "
-    "patient's images for the decision, so the figures per patient are the ones to compare; those per image stand "
-    "beside them."
+    "The paper does not name the model of its Table 5; it is taken as the level task’s. It averages over a "
+    "patient’s images for the decision, so the figures per patient are the ones to compare; those per image "
+    "stand beside them."
 ]
 
 
@@ -283,7 +174,9 @@ def _validation(
         "multitask": "HNP at each level, learnt together with age (multitask)",
     }
     caption = f"{told[task]}: validation, per image, each fold judged by the model that has not seen it."
-    rows = _rows(lines, [[metrics.cell(k, notes, number) for k in row] for row in keys]) if not waiting else []
+    rows = (
+        _rows(lines, [[metrics.cell(k, notes, number) for k in row] for row in keys]) if not waiting else []
+    )
     return Comparison(number, f"table-{number}", caption, columns, rows, notes, remarks, waiting)
 
 
@@ -308,19 +201,3 @@ def _rows(lines: Sequence[tuple[str, str, str | None, str]], cells: list[list[Ce
 def _no_output(task: str, unit: str, level: str) -> Cell:
     reason = f"the task {task} has no output for this"
     return Cell(Key(task, "test", None, level, None, unit, "auc"), None, None, None, reason)
-
-
-def _key(row: dict[str, Any]) -> Key:
-    return Key(row["task"], row["split"], row["fold"], row["level"], row["class"], row["unit"], row["metric"])
-
-
-def _letter(index: int) -> str:
-    """a, b, … z, aa, ab, …"""
-    head = _letter(index // 26 - 1) if index >= 26 else ""
-    return head + chr(ord("a") + index % 26)
-
-
-def unreliable_note(reasons: Sequence[str], most: int = 4) -> str:
-    """What † stands for, with the reasons if they are few."""
-    told = f": {listed(reasons)}" if len(reasons) <= most else "; each figure's reason shows when pointed at"
-    return f"Interval not reliable{told}."

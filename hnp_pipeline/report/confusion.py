@@ -14,7 +14,9 @@ _COUNTS = """count(*) FILTER (predicted = 1 AND label = 1) AS true_positive,
 
 def test_confusion(source: Source, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
     """The ensembles' decisions on test patients, a row a task and level in the study's order."""
-    rows = source.rows(f"SELECT task, level, {_COUNTS} FROM test_predictions GROUP BY ALL", "test_predictions")
+    rows = source.rows(
+        f"SELECT task, level, {_COUNTS} FROM test_predictions GROUP BY ALL", "test_predictions"
+    )
     return _ordered(rows, tasks)
 
 
@@ -41,7 +43,9 @@ def threshold_table(source: Source, tasks: tuple[str, ...]) -> list[dict[str, An
     return _ordered([{**row, "folds": dict(row["folds"])} for row in rows], tasks, derived=True)
 
 
-def _ordered(rows: list[dict[str, Any]], tasks: tuple[str, ...], derived: bool = False) -> list[dict[str, Any]]:
+def _ordered(
+    rows: list[dict[str, Any]], tasks: tuple[str, ...], derived: bool = False
+) -> list[dict[str, Any]]:
     found = {(row["task"], row["level"]): row for row in rows}
     levels = {task: outputs(task) + (("hnp",) if derived and task != "presence" else ()) for task in tasks}
     return [found[key] for task in tasks for level in levels[task] if (key := (task, level)) in found]

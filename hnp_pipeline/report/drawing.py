@@ -2,21 +2,30 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK, MUTED, RULE = "#1b1f24", "#5f6874", "#d5d8dc"
 ACCENT, PAPER = "#1f4e79", "#b3541e"
 # Told apart without colour too: each with its own dashes (colours after Okabe & Ito, darkened for print).
 COLOURS = ("#0064a4", "#b3541e", "#0b7a5c", "#7b3f98", "#8a6d00")
-DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), "-.", (0, (8, 2, 1, 2)))
+DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (1.2, 1.2)),
+    "-.",
+    (0, (8, 2, 1, 2)),
+)
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hnp",
     "font.family": "DejaVu Sans",
@@ -52,7 +61,9 @@ def style() -> Iterator[None]:
 
 def panels(rows: int, columns: int, size: float = 2.5) -> tuple[Figure, list[Axes]]:
     """A figure of square panels, `size` inches each, and the panels row by row."""
-    figure = Figure(figsize=(columns * size, rows * (size + 0.25)), layout="constrained")
+    figure = Figure(
+        figsize=(columns * size, rows * (size + 0.25)), layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.06)
+    )
     grid = figure.subplots(rows, columns, squeeze=False)
     return figure, list(grid.ravel())
 
@@ -74,7 +85,7 @@ def absent(axes: Axes, reason: str) -> None:
     axes.text(0.5, 0.5, reason, ha="center", va="center", color=MUTED, fontsize=8, transform=axes.transAxes)
 
 
-def legend(axes: Axes, place: str = "lower right") -> None:
+def legend(axes: Axes, place: Literal["lower right", "upper right"] = "lower right") -> None:
     """A legend, where there is anything to name."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, handlelength=2.2, borderaxespad=0.2, labelspacing=0.35)
@@ -93,7 +104,9 @@ def inline(figure: Figure, name: str, words: str) -> Markup:
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)  # would style the whole page
+    svg = re.sub(
+        r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL
+    )  # would style the whole page
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"| version="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "Helvetica, Arial, sans-serif", svg)
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
@@ -105,10 +118,8 @@ def inline(figure: Figure, name: str, words: str) -> Markup:
     return Markup(head + svg[len("<svg") :].rstrip())
 
 
-def kept(x: Sequence[float], y: Sequence[float], most: int = 240) -> list[int]:
+def kept(x: np.ndarray, y: np.ndarray, most: int = 240) -> list[int]:
     """Which points of a curve to draw: at most about `most`, evenly spaced along it, both ends among them."""
-    import numpy as np
-
     way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
     step = np.floor(way / max(way[-1], 1e-12) * most)
     first = np.flatnonzero(np.diff(step, prepend=-1))

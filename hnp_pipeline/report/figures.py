@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from hnp_pipeline.report import drawing
-from hnp_pipeline.report.comparison import Key, Metrics
+from hnp_pipeline.report.cells import Key, Metrics
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, counted, level_title
 from hnp_pipeline.vocabulary import FOLDS, HNP, LEVELS, outputs
@@ -63,15 +63,17 @@ def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | No
                 points.append((cell.value, row + offset))
                 told.append(f"{TASK_TITLES[task]} {level_title(level)} {cell.text} ({cell.interval})")
                 if cell.low is not None and cell.high is not None:
-                    axes.plot((cell.low, cell.high), (row + offset,) * 2, color=drawing.COLOURS[i], linewidth=1.6)
+                    axes.plot(
+                        (cell.low, cell.high), (row + offset,) * 2, color=drawing.COLOURS[i], linewidth=1.6
+                    )
             if points:
                 axes.plot(*zip(*points, strict=True), "os^"[i % 3], color=drawing.COLOURS[i], markersize=5,
                           label=f"{TASK_TITLES[task]}, ours")  # fmt: skip
         if split == "test":
             papers = [(row, _paper_auc(metrics, level)) for row, level in enumerate(levels)]
             known = [(value, row) for row, value in papers if value is not None]
-            axes.plot(*zip(*known, strict=True), "D", markerfacecolor="white", color=drawing.INK, markersize=5,
-                      linestyle="none", label="Kim et al. 2022")  # fmt: skip
+            axes.plot(*zip(*known, strict=True), "D", label="Kim et al. 2022",
+                      markerfacecolor="white", color=drawing.INK, markersize=5)  # fmt: skip
         axes.axvline(0.5, color=drawing.MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
         axes.set_yticks(range(len(levels)), [level_title(level) for level in levels])
         axes.set_ylim(len(levels) - 0.45, -0.55)
@@ -82,8 +84,12 @@ def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | No
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         words = f"AUC by level on {split}: " + "; ".join(told)
         svg = drawing.inline(figure, f"overview-{split}", words)
-    what = "the ensembles on the test set, per patient" if split == "test" else "validation, per image, mean over folds"
-    paper = " Diamonds: the paper's test AUCs (Table 5; any level: abstract)." if split == "test" else ""
+    what = (
+        "the ensembles on the test set, per patient"
+        if split == "test"
+        else "validation, per image, mean over folds"
+    )
+    paper = " Diamonds: the paper’s test AUCs (Table 5; any level: abstract)." if split == "test" else ""
     caption = f"AUC by level: {what}, with intervals.{paper} The dotted line is chance."
     return Picture(f"figure-auc-{split}", svg, caption)
 
@@ -114,7 +120,7 @@ def validation_roc(source: Source, metrics: Metrics, task: str) -> Picture | Non
             spare.set_axis_off()
         words = f"ROC curves on validation, task {task}, by level and fold"
         svg = drawing.inline(figure, f"validation-roc-{task}", words)
-    caption = f"{TASK_TITLES[task]}: ROC curves on validation, per image, with each fold's AUC."
+    caption = f"{TASK_TITLES[task]}: ROC curves on validation, per image, with each fold’s AUC."
     return Picture(f"figure-roc-validation-{task}", svg, caption)
 
 
@@ -131,8 +137,9 @@ def validation_curves(source: Source, task: str) -> Picture | None:
         words = f"Precision-recall and calibration curves on validation, task {task}"
         svg = drawing.inline(figure, f"validation-curves-{task}", words)
     caption = (
-        f"{TASK_TITLES[task]}: precision-recall (left; the small mark at the left edge is the prevalence) and "
-        "calibration (right; equal numbers of images a point) on validation, per image, the four folds together."
+        f"{TASK_TITLES[task]}: precision-recall (left; the small mark at the left edge is the prevalence) "
+        "and calibration (right; equal numbers of images a point) on validation, per image, the four folds "
+        "together."
     )
     return Picture(f"figure-curves-validation-{task}", svg, caption)
 
@@ -194,7 +201,9 @@ def _test(source: Source, task: str, level: str) -> Scored:
 def _together(folds: dict[int, Scored]) -> Scored:
     if not folds:
         return _NOTHING
-    return Scored(*(np.concatenate([getattr(one, name) for one in folds.values()]) for name in Scored._fields))
+    return Scored(
+        *(np.concatenate([getattr(one, name) for one in folds.values()]) for name in Scored._fields)
+    )
 
 
 def _line(panel: Axes, x: np.ndarray, y: np.ndarray, i: int, label: str) -> None:
@@ -240,5 +249,3 @@ def _calibration_panel(panel: Axes, scored: dict[str, Scored]) -> None:
 def _paper_auc(metrics: Metrics, level: str) -> float | None:
     task, table = ("presence", "abstract") if level == HNP else ("level", "5")
     return metrics.cell(Key(task, "test", None, level, None, "patient", "auc"), None, table).paper
-
-

@@ -15,19 +15,19 @@ from hnp_pipeline.vocabulary import Reason, Split
 
 REASON_TITLES = {
     Reason.WITHDRAWN: "Patient withdrew",
-    Reason.MISSING_DATA: "Missing or unreadable data",
+    Reason.MISSING_DATA: "Missing data",
     Reason.IDENTITY_CONFLICT: "Conflicting identity",
     Reason.UNREADABLE_IMAGE: "Image cannot be read",
-    Reason.UNKNOWN_VIEW: "View not one of the six",
-    Reason.OUTSIDE_STUDY_PERIOD: "Outside the study period",
+    Reason.UNKNOWN_VIEW: "Unknown view",
+    Reason.OUTSIDE_STUDY_PERIOD: "Outside study period",
     Reason.UNDER_AGE: "Under age",
     Reason.NO_MRI_READING: "No MRI reading",
     Reason.NON_LUMBAR_READING: "No lumbar MRI reading",
     Reason.UNLABELLED_READING: "Reading without labels",
-    Reason.OUTSIDE_INTERVAL: "MRI outside the interval",
+    Reason.OUTSIDE_INTERVAL: "MRI outside interval",
     Reason.SURGERY_BETWEEN: "Surgery between",
     Reason.DUPLICATE_IMAGE: "Duplicate image",
-    Reason.IN_DEVELOPMENT: "Patient in development",
+    Reason.IN_DEVELOPMENT: "Also in development",
 }
 # What the main box says once the rules from the box above down to this one have been asked.
 STAGES = {
@@ -38,7 +38,7 @@ STAGES = {
 
 WIDTH, GUTTER = 800, 24
 HALF = (WIDTH - GUTTER) // 2
-MAIN, SIDE = 138, 232  # widths of the two kinds of boxes; the arrow between fills the rest
+MAIN, SIDE = 132, 246  # widths of the two kinds of boxes; the arrow between fills the rest
 LINE, PADDING, TITLE = 16, 9, 28
 FONT = 11.5
 
@@ -58,12 +58,16 @@ def flow_diagram(flow: pa.Table) -> str:
     Args:
         flow: `cohort_flow`. A step whose counts are null is shown as a criterion that was not applied.
     """
-    rows = flow.select(["split", "step", "reason", *_COUNTS]).sort_by([("split", "ascending"), ("step", "ascending")])
+    rows = flow.select(["split", "step", "reason", *_COUNTS]).sort_by(
+        [("split", "ascending"), ("step", "ascending")]
+    )
     splits = {split: list(steps) for split, steps in groupby(rows.to_pylist(), key=lambda row: row["split"])}
     columns = [_stages(splits.get(split.value, []), SPLIT_TITLES[split.value]) for split in Split]
     depth = max(len(stages) for stages in columns)
     # The two splits share their rows, so that like stands beside like.
-    gaps = [max((_side_height(s[i].steps) for s in columns if i < len(s)), default=0) for i in range(1, depth)]
+    gaps = [
+        max((_side_height(s[i].steps) for s in columns if i < len(s)), default=0) for i in range(1, depth)
+    ]
 
     parts: list[str] = []
     bottom = 0
@@ -73,10 +77,13 @@ def flow_diagram(flow: pa.Table) -> str:
         bottom = max(bottom, height)
     label = escape(_in_words(columns))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom}" role="img" aria-label="{label}" '
-        f'class="flow" font-family="Helvetica, Arial, sans-serif" font-size="{FONT}" fill="#1b1f24">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom}" role="img" '
+        f'aria-label="{label}" class="flow" font-family="Helvetica, Arial, sans-serif" font-size="{FONT}" '
+        'fill="#1b1f24">'
         '<defs><marker id="flow-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path d="M0 0.5 L7.5 4 L0 7.5 z" fill="#4a5361"/></marker></defs>' + "".join(parts) + "</svg>"
+        'orient="auto"><path d="M0 0.5 L7.5 4 L0 7.5 z" fill="#4a5361"/></marker></defs>'
+        + "".join(parts)
+        + "</svg>"
     )
 
 
@@ -123,7 +130,10 @@ def _column(left: int, title: str, stages: list[Stage], gaps: list[int]) -> tupl
             parts += _side(side_left, side_top, stage.steps)
             top += gap
         final = i == len(stages) - 1
-        parts += [_box(left, top, MAIN, height, strong=final), _lines(left, top, MAIN, height, _main_lines(stage))]
+        parts += [
+            _box(left, top, MAIN, height, strong=final),
+            _lines(left, top, MAIN, height, _main_lines(stage)),
+        ]
         top += height
     return parts, top + 2
 
@@ -145,7 +155,11 @@ def _side(left: int, top: int, steps: list[dict[str, Any]]) -> list[str]:
     total = sum(step["images_excluded"] or 0 for step in steps)
     patients = sum(step["patients_excluded"] or 0 for step in steps)
     parts.append(_text(left + PADDING, baseline, "Excluded", weight=700))
-    parts.append(_text(left + SIDE - PADDING, baseline, f"{count(total)} ({count(patients)})", anchor="end", weight=700))
+    parts.append(
+        _text(
+            left + SIDE - PADDING, baseline, f"{count(total)} ({count(patients)})", anchor="end", weight=700
+        )
+    )
     for step in steps:
         baseline += LINE
         applied = step["images_excluded"] is not None
@@ -158,7 +172,9 @@ def _side(left: int, top: int, steps: list[dict[str, Any]]) -> list[str]:
     return parts
 
 
-def _box(x: int, y: int, width: int, height: int, strong: bool = False, side: bool = False, dashed: bool = False) -> str:
+def _box(
+    x: int, y: int, width: int, height: int, strong: bool = False, side: bool = False, dashed: bool = False
+) -> str:
     fill = "#e8eef6" if strong else "#fbfbfa" if side else "#ffffff"
     stroke = "#1f4e79" if strong else "#a9afb8" if side or dashed else "#4a5361"
     dash = ' stroke-dasharray="4 3"' if dashed else ""
@@ -172,7 +188,9 @@ def _lines(x: int, y: int, width: int, height: int, lines: list[str]) -> str:
     """Lines in the middle of a box; all but the last two are its title."""
     top = y + (height - LINE * len(lines)) / 2 + LINE - 4
     return "".join(
-        _text(x + width // 2, top + LINE * i, line, anchor="middle", weight=700 if i < len(lines) - 2 else 400)
+        _text(
+            x + width // 2, top + LINE * i, line, anchor="middle", weight=700 if i < len(lines) - 2 else 400
+        )
         for i, line in enumerate(lines)
     )
 

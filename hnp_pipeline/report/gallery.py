@@ -37,7 +37,7 @@ def gallery(source: Source, tasks: tuple[str, ...], home: Path, shown: int, pict
 
     Args:
         source: with the table `gradcam`.
-        tasks: of the study. The level task's maps are shown if there are any, else the first task's that has some.
+        tasks: of the study. The level task's maps are shown if there are any, else another's.
         home: the folder that `file` in the table is relative to; nothing outside it is opened.
         shown: how many pictures at most.
         pictures: False keeps every patient's picture out; counts stay.

@@ -21,13 +21,14 @@ class Characteristic:
 
 
 def overview(source: Source) -> dict[str, dict[str, Any]]:
-    """Images, patients, hospitals and dates of each split, and of both (`all`); absent where there is no image."""
+    """Images, patients, hospitals and dates of each split, and of both (`all`); only of those with images."""
     rows = source.rows(
-        """SELECT coalesce(split, 'all') AS split, count(*) AS images, count(DISTINCT patient_key) AS patients,
-                  count(DISTINCT hospital) AS hospitals, min(xray_date) AS first_xray, max(xray_date) AS last_xray,
+        """SELECT coalesce(split, 'all') AS split, count(*) AS images,
+                  count(DISTINCT patient_key) AS patients, count(DISTINCT hospital) AS hospitals,
+                  min(xray_date) AS first_xray, max(xray_date) AS last_xray,
                   min(mri_date) AS first_mri, max(mri_date) AS last_mri,
                   min(age) AS youngest, max(age) AS oldest,
-                  quantile_cont(interval_days, [.25, .5, .75]) AS interval_days
+                  quantile_disc(interval_days, [.25, .5, .75]) AS interval_days
            FROM cohort GROUP BY GROUPING SETS ((split), ()) HAVING count(*) > 0""",
         "cohort",
     )
@@ -45,7 +46,7 @@ def characteristics(source: Source) -> list[Characteristic]:
                SELECT split, patient_key, count(*) AS images, min(age) AS age,
                       any_value(sex) FILTER (sex IS NOT NULL) AS sex
                FROM cohort GROUP BY ALL)
-           SELECT split, quantile_cont(images, [.25, .5, .75]) AS images, min(images) AS fewest,
+           SELECT split, quantile_disc(images, [.25, .5, .75]) AS images, min(images) AS fewest,
                   max(images) AS most, avg(age) AS age, stddev_samp(age) AS deviation,
                   count(*) FILTER (sex = 'F') AS f, count(*) FILTER (sex = 'M') AS m,
                   count(*) FILTER (sex IS NULL) AS unknown
@@ -53,7 +54,9 @@ def characteristics(source: Source) -> list[Characteristic]:
     )
 
     def line(title: str, value: Any) -> Characteristic:
-        return Characteristic(title, {s: value(facts[s], people[s]) if s in facts else ABSENT for s in SPLITS})
+        return Characteristic(
+            title, {s: value(facts[s], people[s]) if s in facts else ABSENT for s in SPLITS}
+        )
 
     def sexes(key: str) -> Any:
         return lambda fact, person: _part(person[key], fact["patients"])
@@ -95,12 +98,14 @@ def deliveries(source: Source, roles: dict[str, str]) -> list[dict[str, Any]]:
     """A row a collection: its role, the rows of its export, excluded and included; its rejected rows."""
     rows = source.rows(
         """SELECT collection, count(*) FILTER (kind = 'cohort') AS included,
-                  count(*) FILTER (kind = 'excluded') AS excluded, count(*) FILTER (kind = 'rejected') AS rejected,
+                  count(*) FILTER (kind = 'excluded') AS excluded,
+                  count(*) FILTER (kind = 'rejected') AS rejected,
                   count(*) FILTER (kind = 'readings') AS readings, count(*) FILTER (from_text) AS from_text
            FROM (SELECT collection, 'cohort' AS kind, false AS from_text FROM cohort
                  UNION ALL SELECT collection, 'excluded', false FROM exclusions
                  UNION ALL SELECT collection, 'rejected', false FROM rejected_rows
-                 UNION ALL SELECT collection, 'readings', label_source IS NOT DISTINCT FROM 'text' FROM readings)
+                 UNION ALL SELECT collection, 'readings', label_source IS NOT DISTINCT FROM 'text'
+                           FROM readings)
            GROUP BY collection ORDER BY collection""",
         *("cohort", "exclusions", "rejected_rows", "readings"),
     )
@@ -108,7 +113,7 @@ def deliveries(source: Source, roles: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def few_positives(source: Source, fewest: int) -> dict[str, list[tuple[str, int]]]:
-    """The levels with fewer than `fewest` patients with or without herniation, by split, and how many there are."""
+    """By split, the levels with fewer than `fewest` patients with or without herniation, and how many."""
     sparse: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for row in _herniated_patients(source):
         for level in LEVELS:
@@ -123,7 +128,8 @@ def _herniated_patients(source: Source) -> list[dict[str, Any]]:
     outer = ", ".join(f"coalesce(sum({level}), 0)::BIGINT AS {level}" for level in (*LEVELS, HNP))
     return source.rows(
         f"""SELECT split, count(*) AS patients, {outer}
-            FROM (SELECT split, patient_key, {inner} FROM cohort GROUP BY ALL) GROUP BY split ORDER BY split""",
+            FROM (SELECT split, patient_key, {inner} FROM cohort GROUP BY ALL)
+            GROUP BY split ORDER BY split""",
         "cohort",
     )
 
@@ -152,14 +158,19 @@ def _herniation(source: Source, facts: dict[str, dict[str, Any]]) -> list[Charac
 
 def _counted(source: Source, facts: dict[str, dict[str, Any]], column: str) -> list[Characteristic]:
     """A line for each value of a column, in the order of the views, else by name."""
-    rows = source.rows(f"SELECT split, {column} AS value, count(*) AS images FROM cohort GROUP BY ALL", "cohort")
+    rows = source.rows(
+        f"SELECT split, {column} AS value, count(*) AS images FROM cohort GROUP BY ALL", "cohort"
+    )
     found = {(row["split"], row["value"]): row["images"] for row in rows}
     order = {view: i for i, view in enumerate(VIEWS)}
     values = sorted({value for _, value in found}, key=lambda v: (v is None, order.get(v, 0), v or ""))
     return [
         Characteristic(
             _value_title(column, value),
-            {s: _part(found.get((s, value), 0), facts[s]["images"]) if s in facts else ABSENT for s in SPLITS},
+            {
+                s: _part(found.get((s, value), 0), facts[s]["images"]) if s in facts else ABSENT
+                for s in SPLITS
+            },
         )
         for value in values
     ]

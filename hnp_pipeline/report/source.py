@@ -1,20 +1,23 @@
 """The study's tables as the report reads them: with SQL, a missing table as one of zero rows."""
 
+import csv
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from pyarrow import dataset
 
-from hnp_pipeline import schemas, tables
+from hnp_pipeline import schemas
 
 
 class Source:
-    """Queries over the tables in one folder."""
+    """Queries over the tables in one folder. A query reads only the columns that it names."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._loaded: dict[str, pa.Table] = {}
+        self._opened: dict[str, dataset.Dataset] = {}
         self._connection = duckdb.connect()
 
     def __enter__(self) -> "Source":
@@ -25,12 +28,7 @@ class Source:
 
     def table(self, name: str) -> pa.Table:
         """A whole table; zero rows where it has not been written yet."""
-        if name not in self._loaded:
-            path = self._folder / f"{name}.parquet"
-            columns = schemas.TABLES[name][1]
-            self._loaded[name] = tables.read_table(path) if path.is_file() else schemas.empty(columns)
-            self._connection.register(name, self._loaded[name])
-        return self._loaded[name]
+        return self._open(name).to_table()
 
     def rows(self, sql: str, *names: str, **values: Any) -> list[dict[str, Any]]:
         """What a query over the tables `names` gives; `$name` in it stands for a value."""
@@ -39,5 +37,19 @@ class Source:
     def arrow(self, sql: str, *names: str, **values: Any) -> pa.Table:
         """The same, in columns."""
         for name in names:
-            self.table(name)
-        return self._connection.execute(sql, values or None).to_arrow_table()
+            self._open(name)
+        return self._connection.sql(sql, params=values or None).to_arrow_table()
+
+    def _open(self, name: str) -> dataset.Dataset:
+        if name not in self._opened:
+            path = self._folder / f"{name}.parquet"
+            columns = schemas.TABLES[name][1]
+            self._opened[name] = dataset.dataset(path if path.is_file() else schemas.empty(columns))
+            self._connection.register(name, self._opened[name])
+        return self._opened[name]
+
+
+def shipped(name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file that travels with this package; lines that begin with # are comments."""
+    text = (resources.files("hnp_pipeline.report") / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

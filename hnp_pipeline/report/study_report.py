@@ -1,9 +1,7 @@
 """The study report: one HTML file that opens offline, from the study's tables (design 5, 8, 14)."""
 
-import csv
 import datetime
 from collections.abc import Callable, Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,10 @@ from markupsafe import Markup
 
 from hnp_pipeline import tables as storage
 from hnp_pipeline.report import comparison, confusion, figures, population, wording
-from hnp_pipeline.report.comparison import Cell, Key, Metrics, Paper
+from hnp_pipeline.report.cells import Cell, Key, Metrics, Paper, unreliable_note
 from hnp_pipeline.report.flow import flow_diagram
 from hnp_pipeline.report.gallery import gallery
-from hnp_pipeline.report.source import Source
+from hnp_pipeline.report.source import Source, shipped
 from hnp_pipeline.study import Study, dump_study
 from hnp_pipeline.vocabulary import ALL, FOLDS, HNP, LEVELS, Split
 
@@ -29,7 +27,7 @@ KNOWN_FACTS = (
 def write_report(tables: Path, study: Study, facts: dict[str, Any], home: Path, out: Path) -> None:
     """Write the report of a study to `out`, atomically.
 
-    The page fetches nothing, runs nothing and escapes whatever came from data; the same input gives the same bytes.
+    The page fetches nothing, runs nothing and escapes what came from data. Same input, same bytes.
 
     Args:
         tables: folder with `<name>.parquet` of `schemas.TABLES`; a table that is missing counts as empty.
@@ -59,11 +57,13 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
     judged = [inside for table in compared for inside in table.compared]
     return {
         "study": study,
-        "facts": facts,
+        "facts": dict.fromkeys(KNOWN_FACTS) | facts,
         "created": _created(facts.get("created")),
-        "other_facts": {k: v for k, v in facts.items() if k not in KNOWN_FACTS and isinstance(v, str | int | float)},
+        "other_facts": {
+            k: v for k, v in facts.items() if k not in KNOWN_FACTS and isinstance(v, str | int | float)
+        },
         "notes": _texts(facts.get("notes")),
-        "overview": overview,
+        "overview": dict.fromkeys(("all", *population.SPLITS)) | overview,
         "waiting": waiting,
         "confidence": f"{study.evaluation.confidence * 100:g}%",
         "headlines": _headlines(metrics, tasks),
@@ -115,7 +115,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., Any]] = {
         "count": wording.count,
         "counted": wording.counted,
         "share": wording.share,
@@ -123,7 +123,8 @@ def _environment() -> Environment:
         "day": wording.day,
         "level": wording.level_title,
         "listed": wording.listed,
-        "unreliable": comparison.unreliable_note,
+        "reason": wording.reason,
+        "unreliable": unreliable_note,
         "task": lambda task: wording.TASK_TITLES.get(task, task),
     }
     environment.filters.update(filters)
@@ -131,7 +132,7 @@ def _environment() -> Environment:
 
 
 def _headlines(metrics: Metrics, tasks: Iterable[str]) -> list[dict[str, Any]]:
-    """For each task with figures: its AUC over the levels and at any level, on the test set where there is one."""
+    """Each evaluated task's AUC over the levels and at any level, on the test set where there is one."""
     found = []
     for task in tasks:
         split = next((s for s in ("test", "validation") if metrics.has(task, s)), None)
@@ -164,7 +165,10 @@ def _pictures(source: Source, metrics: Metrics, tasks: tuple[str, ...]) -> dict[
         "validation": [
             picture
             for task in tasks
-            for picture in (figures.validation_roc(source, metrics, task), figures.validation_curves(source, task))
+            for picture in (
+                figures.validation_roc(source, metrics, task),
+                figures.validation_curves(source, task),
+            )
         ],
         "test": [figures.test_curves(source, metrics, task) for task in tasks],
     }
@@ -173,8 +177,7 @@ def _pictures(source: Source, metrics: Metrics, tasks: tuple[str, ...]) -> dict[
 
 def _checklist(waiting: bool, pictures: bool) -> list[dict[str, str]]:
     """The reporting checklist; what depends on a test set or on pictures says how it stands with them."""
-    with (resources.files("hnp_pipeline.report") / "checklist.csv").open(encoding="utf-8", newline="") as file:
-        items = list(csv.DictReader(file))
+    items = shipped("checklist.csv")
     for item in items:
         if item["status"] in ("test", "pictures"):
             item["status"] = "waiting" if waiting else "report"
@@ -201,5 +204,3 @@ def _value(cell: Cell) -> float:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
-
-

@@ -53,6 +53,13 @@ def interval(low: float | None, high: float | None, metric: str = "") -> str:
     return f"{rounded(low, metric).removesuffix('%')}–{rounded(high, metric)}"
 
 
+def reason(words: str) -> str:
+    """A reason from the `metrics` table for people: levels by their titles, no word twice."""
+    for level, title in LEVEL_TITLES.items():
+        words = words.replace(f"at {level}:", f"at {title}:")
+    return words.removeprefix("interval unreliable: ").removeprefix("null ")
+
+
 def day(value: datetime.date | None) -> str:
     """A date as `28 February 2021`."""
     return ABSENT if value is None else f"{value.day} {value:%B %Y}"

@@ -28,7 +28,7 @@ from hnp_pipeline.training.devices import (
     room_for_images,
     threads_of,
 )
-from hnp_pipeline.training.epochs import EpochResult, auc, best_epoch, validation_loss
+from hnp_pipeline.training.epochs import EpochResult, auc, best_epoch, finished, validation_loss
 from hnp_pipeline.training.inference import infer, probabilities, save_model
 from hnp_pipeline.training.schedule import learning_rate
 from hnp_pipeline.training.tasks import AgeScale, labels_of, task_of
@@ -109,7 +109,7 @@ def train_fold(
         state.restore()
         for result in state.history:
             on_epoch(result)
-        while not state.over:
+        while not finished(state.history, training):
             state.run_epoch()
             state.save()
             on_epoch(state.history[-1])
@@ -173,13 +173,6 @@ class _Fold:
         machine = (threads_of(threads), self.device.type)
         self.fingerprint = _fingerprint(training.hash, imaging.hash, *self.key, self.examples_hash, *machine)
 
-    @property
-    def over(self) -> bool:
-        """All epochs are done, or too many have passed since the best one."""
-        done, patience = len(self.history), self.training.early_stopping_epochs
-        stale = patience is not None and done - best_epoch(self.history) >= patience
-        return done >= self.training.epochs or (done > 0 and stale)
-
     def run_epoch(self) -> None:
         """Train on every batch, validate, note the result, keep the weights if they are the best so far."""
         start = time.perf_counter()
@@ -235,7 +228,7 @@ class _Fold:
             loss.backward()
             self.optimiser.step()
             losses[step] = loss.detach()
-            if time.perf_counter() - looked > 2:  # seconds
+            if time.perf_counter() - looked > 2 and step + 1 < len(order):  # seconds
                 self._look(losses[: step + 1].cpu(), order)
                 looked = time.perf_counter()
         self._look(losses.cpu(), order)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from hnp_pipeline import study
 from hnp_pipeline.training.tasks import Task
 
 
@@ -60,3 +61,10 @@ def best_epoch(history: Sequence[EpochResult]) -> int:
     if history[0].validation_loss is not None:
         return min(history, key=lambda r: (r.validation_loss or 0.0, r.epoch)).epoch
     return history[-1].epoch
+
+
+def finished(history: Sequence[EpochResult], training: study.Training) -> bool:
+    """All epochs are done, or as many as the settings allow have passed without a better one."""
+    done, patience = len(history), training.early_stopping_epochs
+    stale = patience is not None and done > 0 and done - best_epoch(history) >= patience
+    return done >= training.epochs or stale

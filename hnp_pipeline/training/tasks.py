@@ -66,8 +66,9 @@ class AgeScale:
 
     @classmethod
     def of(cls, ages: np.ndarray) -> "AgeScale":
-        """Measured on `ages`; ages that are all the same keep their unit."""
-        return cls(float(ages.mean()), float(ages.std()) or 1.0)
+        """Measured on the known `ages`; where they are all the same, a year is the unit."""
+        known = ages[np.isfinite(ages)]
+        return cls(float(known.mean()), float(known.std()) or 1.0) if len(known) else cls(0.0, 1.0)
 
     def standardise(self, ages: np.ndarray | None, count: int) -> np.ndarray:
         """Float32 (count,); an age that is not known (NaN, or no ages at all) stands as the mean."""

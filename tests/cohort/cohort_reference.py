@@ -42,7 +42,11 @@ def xray(collection: str = "first", row: int = 1, patient: str | None = "p", **c
 
 
 def reading(
-    patient: str = "p", mri_date: datetime.date = DAY, labels: str = "00010", lumbar: bool = True, **changes: Any
+    patient: str = "p",
+    mri_date: datetime.date = DAY,
+    labels: str = "00010",
+    lumbar: bool = True,
+    **changes: Any,
 ) -> Row:
     """`labels`: five of `0`, `1`, `-` (blank)."""
     made = {"collection": "first", "row": 1, "patient_key": patient, "mri_date": mri_date, "lumbar": lumbar}
@@ -163,7 +167,10 @@ def own_reason(x: Row, xrays: list[Row], withdrawn: tuple[str, ...], settings: s
 
 
 def match_reading(
-    x: Row, days: dict[datetime.date, tuple[bool, tuple[int | None, ...]]], surgeries: list[Row], settings: study.Cohort
+    x: Row,
+    days: dict[datetime.date, tuple[bool, tuple[int | None, ...]]],
+    surgeries: list[Row],
+    settings: study.Cohort,
 ) -> tuple[Reason | None, tuple[datetime.date, tuple[int, ...]] | None]:
     if not days:
         return Reason.NO_MRI_READING, None

@@ -1,0 +1,95 @@
+"""Grad-CAM against captum and a plain forward pass, one model on the CPU.
+
+    .venv/bin/python benchmarks/gradcam.py [--backbone tf_efficientnet_b5] [--size 456] [--images 8] [--batch 4]
+
+Random weights, batch-norm statistics from random pictures (the arithmetic is the same); every image at one output, as the
+paper's 300 pairs are. captum is called image by image, as its tutorial does. Each way takes turns with the others,
+and the best of the rounds counts. The maps are compared.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+
+from hnp_pipeline import study
+from hnp_pipeline.explanation.gradcam import class_maps
+from hnp_pipeline.training.backbone import Network, build_model
+
+
+class FromFloat(nn.Module):
+    """The network without its normalisation: captum wants gradients at the input."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.classifier(self.network.body(x))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbone", default="tf_efficientnet_b5")
+    parser.add_argument("--size", type=int, default=456)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    network = made_up(options.backbone)
+    shape = (options.images, options.size, options.size)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    batches = pixels.split(options.batch)
+    reference = LayerGradCam(FromFloat(network), network.body.conv_head)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def plain() -> Tensor:
+        return torch.cat([network(part) for part in batches])
+
+    def ours() -> Tensor:
+        return torch.cat([class_maps(network, part, 5)[:, 2] for part in batches])
+
+    def captum() -> Tensor:
+        one_by_one = (network.normalise(picture[None]).requires_grad_() for picture in pixels)
+        maps = [reference.attribute(x, target=2, relu_attributions=True)[:, 0] for x in one_by_one]
+        return torch.cat(maps).detach()
+
+    ways: dict[str, Callable[[], Tensor]] = {"plain forward pass": plain, "ours": ours, "captum": captum}
+    best = dict.fromkeys(ways, float("inf"))
+    maps = {}
+    for _ in range(options.rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            maps[name] = way()
+            best[name] = min(best[name], time.perf_counter() - start)
+    print(
+        f"{options.backbone}, {options.size} px, {options.images} images, {torch.get_num_threads()} threads"
+    )
+    for name, seconds in best.items():
+        ms = 1000 * seconds / options.images
+        print(f"  {name:20} {ms:8.0f} ms an image   {seconds / best['plain forward pass']:.2f} × plain")
+    print(f"  captum / ours: {best['captum'] / best['ours']:.1f}")
+    error = (maps["ours"] - maps["captum"]).abs().amax() / maps["captum"].amax()
+    print(f"  largest difference of the maps: {float(error):.1e} of the maximum")
+
+
+def made_up(backbone: str) -> Network:
+    torch.manual_seed(0)
+    training = study.Training(backbone=backbone, weights=study.Weights(source="random"))
+    network = build_model(training, 5, pretrained=False)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # statistics of the pictures seen, as after training
+    with torch.no_grad():
+        network.train()(torch.randint(0, 256, (8, 128, 128), dtype=torch.uint8))
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+
+
+if __name__ == "__main__":
+    main()

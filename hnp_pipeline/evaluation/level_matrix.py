@@ -1,0 +1,118 @@
+"""Is it the level? The AUC of every level's score against every level's label.
+
+A model that reads general degeneration ranks patients alike with each of its outputs: whatever the label, the
+five scores do equally well. One that reads the level does best with the score of the label's own level.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from hnp_pipeline import schemas, study
+from hnp_pipeline.evaluation.bootstrap import auc_draws, interval, resample
+from hnp_pipeline.evaluation.ensemble import ensemble
+from hnp_pipeline.evaluation.scores import Scores, fold_scores, tasks_in
+from hnp_pipeline.schemas import INT, REAL, TEXT, Column
+from hnp_pipeline.vocabulary import ALL, LEVELS, outputs
+
+_SHARED = [
+    Column("task", TEXT, "level or multitask"),
+    Column("split", TEXT, "validation (the mean over the folds) or test (the ensemble)"),
+    Column("unit", TEXT, "image or patient"),
+]
+LEVEL_MATRIX = [
+    *_SHARED,
+    Column("score_level", TEXT, "whose score"),
+    Column("label_level", TEXT, "against whose label"),
+    Column("auc", REAL, "from 0 to 1; null where the label lacks a class"),
+    Column("ci_low", REAL, "lower end of the bootstrap interval over patients"),
+    Column("ci_high", REAL, "upper end of it"),
+]
+LEVEL_LEAD = [
+    *_SHARED,
+    Column("level", TEXT, "the label's level, or all: the mean over the five"),
+    Column("lead", REAL, "AUC of its own score less the mean AUC of the other four"),
+    Column("ci_low", REAL, "lower end of the bootstrap interval over patients"),
+    Column("ci_high", REAL, "upper end of it"),
+    Column("patients", INT, "patients asked"),
+]
+
+
+def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) -> tuple[pa.Table, pa.Table]:
+    """The matrix and, drawn from the same bootstrap, by how much the diagonal leads.
+
+    Args:
+        predictions: VALIDATION_PREDICTIONS or TEST_IMAGE_PREDICTIONS; `presence` is left out.
+        split: `validation` (each fold has images of its own: mean of the folds' AUCs) or `test` (ensemble).
+        settings: the bootstrap.
+
+    Returns:
+        LEVEL_MATRIX and LEVEL_LEAD, both by image and by patient.
+
+    Raises:
+        StepError: predictions that cannot be used.
+    """
+    matrices, leads = [schemas.empty(LEVEL_MATRIX)], [schemas.empty(LEVEL_LEAD)]
+    for task in tasks_in(predictions):
+        if outputs(task) != LEVELS:
+            continue
+        models, folds = fold_scores(predictions, task)
+        parts, seeds = models, [[settings.seed, fold] for fold in folds]
+        if split == "test":
+            parts, seeds = [ensemble(models)], [[settings.seed]]
+        counts = [
+            resample(len(s.patients), settings.bootstrap_draws, seed)
+            for s, seed in zip(parts, seeds, strict=True)
+        ]
+        for unit in ("image", "patient"):
+            scores = [s.by_patient() if unit == "patient" else s for s in parts]
+            draws = np.mean([_aucs(s, c) for s, c in zip(scores, counts, strict=True)], axis=0)
+            matrices.append(_matrix_rows(draws, settings, task, split, unit))
+            leads.append(_lead_rows(draws, settings, task, split, unit, sum(len(s.patients) for s in parts)))
+    return pa.concat_tables(matrices), pa.concat_tables(leads)
+
+
+def _aucs(scores: Scores, counts: np.ndarray) -> np.ndarray:
+    """(draws, score's level, label's level)."""
+    five = range(len(LEVELS))
+    rows = [
+        [auc_draws(scores.probability[:, i], scores.label[:, j], scores.patient, counts) for j in five]
+        for i in five
+    ]
+    return np.array(rows).transpose(2, 0, 1)
+
+
+def _matrix_rows(draws: np.ndarray, settings: study.Evaluation, task: str, split: str, unit: str) -> pa.Table:
+    low, high = interval(draws[1:], settings.confidence)
+    n = len(LEVELS)
+    return pa.table(
+        [
+            *(pa.array([word] * n * n) for word in (task, split, unit)),
+            pa.array(np.repeat(LEVELS, n).tolist()),
+            pa.array(LEVELS * n),
+            *(_reals(m.ravel()) for m in (draws[0], low, high)),
+        ],
+        schema=schemas.schema(LEVEL_MATRIX),
+    )
+
+
+def _lead_rows(
+    draws: np.ndarray, settings: study.Evaluation, task: str, split: str, unit: str, patients: int
+) -> pa.Table:
+    n = len(LEVELS)
+    own = np.diagonal(draws, axis1=1, axis2=2)
+    lead = own - (draws.sum(axis=1) - own) / (n - 1)
+    lead = np.c_[lead, lead.mean(axis=1)]
+    low, high = interval(lead[1:], settings.confidence)
+    return pa.table(
+        [
+            *(pa.array([word] * (n + 1)) for word in (task, split, unit)),
+            pa.array((*LEVELS, ALL)),
+            *(_reals(v) for v in (lead[0], low, high)),
+            pa.array([patients] * (n + 1), pa.int32()),
+        ],
+        schema=schemas.schema(LEVEL_LEAD),
+    )
+
+
+def _reals(values: np.ndarray) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))

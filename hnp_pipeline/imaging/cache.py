@@ -1,0 +1,295 @@
+"""Building the cache: every image once through decoding, CLAHE and resizing, kept as uint8 by its content.
+
+`directory/<hash of the settings>/` holds `images.u8` (n × size × size bytes), `index.parquet` (which image is
+where) and `settings.yaml`. The index is replaced, whole, after the pixels are on the disk: to a reader the
+cache is complete or absent, whenever the builder is killed. What a killed builder has done is in
+`progress.parquet`, and is gone on with. New images are appended. Where images are to go, the others move to a
+new file and the old one is deleted, so that the pixels of a patient who withdrew are really gone, and readers
+of the old file are not disturbed.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from hnp_pipeline.errors import StepError
+from hnp_pipeline.imaging.clahe import prepare_and_tell, reduction
+from hnp_pipeline.imaging.decoding import decode_gray
+from hnp_pipeline.imaging.files import open_regular
+from hnp_pipeline.imaging.formats import UnreadableImageError, read_header
+from hnp_pipeline.imaging.store import ImageCache, ImageStore, read_index
+from hnp_pipeline.imaging.writer import CacheWriter
+from hnp_pipeline.progress import Report, silent
+from hnp_pipeline.study import Imaging
+from hnp_pipeline.tables import write_text
+
+__all__ = [
+    "CacheInfo",
+    "CacheSummary",
+    "ImageCache",
+    "ImageStore",
+    "build_cache",
+    "list_caches",
+    "remove_old_caches",
+]
+
+_SETTINGS = "settings.yaml"
+_SECONDS_BETWEEN_SYNCS = 20.0  # the most work that a kill can cost
+
+
+@dataclass(frozen=True)
+class CacheSummary:
+    """What a build did.
+
+    Attributes:
+        new: images computed.
+        kept: images that were there.
+        dropped: images no longer listed, or damaged, whose pixels were removed.
+        inverted: films with a white background that were turned, of all that the cache now holds.
+        seconds: the whole build by the clock.
+        read_seconds: reading and hashing files, summed over threads; likewise the next three.
+        decode_seconds: decoding.
+        clahe_seconds: CLAHE and resizing.
+        write_seconds: writing pixels and their checksums.
+    """
+
+    new: int
+    kept: int
+    dropped: int
+    inverted: int
+    seconds: float
+    read_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    clahe_seconds: float = 0.0
+    write_seconds: float = 0.0
+
+
+def build_cache(
+    directory: Path,
+    images: pa.Table,
+    settings: Imaging,
+    threads: int,
+    report: Report = silent,
+    verify: bool = False,
+) -> CacheSummary:
+    """Bring a collection's cache up to date: after it, it holds exactly `images`.
+
+    Two builders of one collection queue. Images that are not listed also leave the collection's caches of
+    other settings.
+
+    Args:
+        directory: the collection's caches, `home.cache(collection)`.
+        images: columns sha256 and path; repeated content counts once.
+        settings: what the cache is made with; other settings make another cache beside it.
+        threads: images computed side by side.
+        report: told how many are done.
+        verify: check the pixels that are there against their checksums, and make the bad ones anew.
+
+    Raises:
+        StepError: a file is no longer what it was when it was inspected, or the disk is full or fails. What
+            was committed before stays.
+    """
+    start = time.perf_counter()
+    unique = images.group_by("sha256", use_threads=False).aggregate([("path", "first")]).sort_by("sha256")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _only_builder(directory, report):
+            _forget_elsewhere(directory, settings, unique["sha256"])
+            writer = CacheWriter(directory / settings.hash, settings.size)
+            if not (writer.folder / _SETTINGS).exists():
+                write_text(yaml.safe_dump(settings.model_dump(mode="json")), writer.folder / _SETTINGS)
+            dropped = _drop(writer, unique["sha256"], verify)
+            kept = writer.done.num_rows
+            there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
+            todo = unique.filter(pc.invert(there))
+            seconds = _add(writer, todo, settings, threads, report) if todo.num_rows else np.zeros(4)
+            if not writer.committed:
+                writer.commit()
+    except OSError as error:
+        raise StepError(
+            f"the image cache of collection {directory.name} cannot be written in {directory} "
+            f"({os.strerror(error.errno or errno.EIO)}): make room or mend it, and run again"
+        ) from None
+    inverted = pc.sum(writer.done["inverted"]).as_py() or 0
+    return CacheSummary(
+        todo.num_rows, kept, dropped, inverted, time.perf_counter() - start, *(float(s) for s in seconds)
+    )
+
+
+@contextmanager
+def _only_builder(directory: Path, report: Report) -> Iterator[None]:
+    """Hold the collection's lock, which the system lets go of when the process ends, however it ends."""
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(0.0, "waiting: another process is building this image cache")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _forget_elsewhere(directory: Path, settings: Imaging, listed: pa.ChunkedArray) -> None:
+    """Take images that are no longer listed out of the caches of other settings."""
+    for folder in _folders(directory):
+        if folder.name == settings.hash:
+            continue
+        info = _info(folder)
+        writer = CacheWriter(info.folder, info.settings.size) if info.settings else None
+        if writer is None or not writer.committed:  # never finished, or not ours to read
+            shutil.rmtree(info.folder)
+        elif _drop(writer, listed, verify=False):
+            writer.commit()
+
+
+def _drop(writer: CacheWriter, listed: pa.ChunkedArray, verify: bool) -> int:
+    """Keep only images that are listed, and with `verify` only sound ones; returns how many went."""
+    good = pc.is_in(writer.done["sha256"], listed.combine_chunks()).to_numpy()
+    if verify:
+        good &= ~writer.bad_rows()
+    if not good.all():
+        writer.keep(good)
+    return int(np.count_nonzero(~good))
+
+
+class _Made(NamedTuple):
+    """One image's pixels are written."""
+
+    checksum: int
+    inverted: bool
+    seconds: tuple[float, float, float, float]  # read, decode, CLAHE, write
+
+
+def _add(writer: CacheWriter, todo: pa.Table, settings: Imaging, threads: int, report: Report) -> np.ndarray:
+    """Compute images (sha256, path_first) into the rows after those that are done; seconds by stage."""
+    count, image_bytes = todo.num_rows, settings.size**2
+    free = shutil.disk_usage(writer.folder).free
+    if free < count * image_bytes:
+        raise StepError(
+            f"the image cache of {count:,} images needs {count * image_bytes / 1e9:,.1f} GB and "
+            f"{free / 1e9:,.1f} GB are free in {writer.folder}: make room and run again"
+        )
+    shas, paths = todo["sha256"].to_pylist(), todo["path_first"].to_pylist()
+    seconds, first, chunk = np.zeros(4), writer.done.num_rows, 64 * max(4, threads)
+    synced = time.monotonic()
+    with _opencv_of_one_thread(), writer.appending() as file, ThreadPoolExecutor(max(1, threads)) as pool:
+
+        def make(i: int) -> _Made:
+            return _make(shas[i], Path(paths[i]), settings, file, (first + i) * image_bytes)
+
+        for start in range(0, count, chunk):
+            numbers = range(start, min(start + chunk, count))
+            made = []
+            for one in pool.map(make, numbers):
+                made.append(one)
+                report((start + len(made)) / count, f"{start + len(made):,} of {count:,} images cached")
+            seconds += np.sum([one.seconds for one in made], axis=0)
+            writer.append(
+                [shas[i] for i in numbers], [one.checksum for one in made], [one.inverted for one in made]
+            )
+            if time.monotonic() - synced > _SECONDS_BETWEEN_SYNCS:
+                writer.save_progress(file)
+                synced = time.monotonic()
+    return seconds
+
+
+def _make(sha256: str, path: Path, settings: Imaging, pixels_file: int, offset: int) -> _Made:
+    """One image from its file to its place among the pixels."""
+    times = [time.perf_counter()]
+    try:
+        with open_regular(path) as file:
+            data = file.readall()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise UnreadableImageError("changed since it was inspected")
+        times.append(time.perf_counter())
+        header = read_header(data, maximum_pixels=2**40)  # the limit was intake's to ask
+        gray = decode_gray(data, header, reduction(header.width, header.height, settings))
+    except (UnreadableImageError, OSError) as error:
+        why = str(error) if isinstance(error, UnreadableImageError) else os.strerror(error.errno or errno.EIO)
+        raise StepError(
+            f"the image with SHA-256 {sha256[:12]}… cannot be cached ({why}): run again"
+        ) from None
+    times.append(time.perf_counter())
+    pixels, inverted = prepare_and_tell(gray, settings)
+    times.append(time.perf_counter())
+    view = memoryview(pixels.data).cast("B")
+    checksum = zlib.crc32(view)
+    while view:  # a map would die of a full disk; this says so
+        written = os.pwrite(pixels_file, view, offset)
+        view, offset = view[written:], offset + written
+    times.append(time.perf_counter())
+    read, decode, clahe, write = np.diff(times).tolist()
+    return _Made(checksum, inverted, (read, decode, clahe, write))
+
+
+@contextmanager
+def _opencv_of_one_thread() -> Iterator[None]:
+    """A thread an image scales with the cores (1.94 with 2); OpenCV's own threads do not (1.38)."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """A cache on the disk; `settings` is None where they cannot be read."""
+
+    folder: Path
+    collection: str
+    hash: str
+    settings: Imaging | None
+    images: int
+    bytes: int
+
+
+def list_caches(root: Path) -> list[CacheInfo]:
+    """Every cache of every collection under `home.cache`'s root, by collection and hash."""
+    return [_info(folder) for collection in _folders(root) for folder in _folders(collection)]
+
+
+def remove_old_caches(root: Path, keep: str) -> list[CacheInfo]:
+    """Delete the caches of other imaging settings than those with the hash `keep`; returns what went."""
+    old = [info for info in list_caches(root) if info.hash != keep]
+    for info in old:
+        with _only_builder(info.folder.parent, silent):
+            shutil.rmtree(info.folder, ignore_errors=True)
+    return old
+
+
+def _folders(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+
+
+def _info(folder: Path) -> CacheInfo:
+    try:
+        text = (folder / _SETTINGS).read_text(encoding="utf-8")
+        settings = Imaging.model_validate(yaml.safe_load(text))
+    except (OSError, ValueError, yaml.YAMLError):
+        settings = None
+    try:
+        images = read_index(folder / "index.parquet").num_rows
+    except (OSError, ValueError, KeyError, pa.ArrowInvalid):
+        images = 0
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return CacheInfo(folder, folder.parent.name, folder.name, settings, images, size)

@@ -1,0 +1,71 @@
+"""Patients' pseudonyms: HMAC-SHA256 of the id under a key that stays in the home (design 10)."""
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from hnp_pipeline.errors import SettingsError
+from hnp_pipeline.tables import sync_directory
+
+_BLOCK = 64  # bytes, SHA-256's
+_DIGITS = 32  # hex digits kept: 128 bits, so that a collision among a billion patients is one in 10^20
+
+# HMAC by its definition (RFC 2104), on all texts at once. The braces take the key, padded and masked, in hex.
+_MACROS = """
+CREATE MACRO keyed(text) AS left(sha256(unhex('{outward}') || unhex(sha256(unhex('{inward}') || encode(text)))), {digits});
+CREATE MACRO unkeyed(text) AS left(sha256(text), {digits});
+-- One person: the id everywhere, or the id within a hospital (no hospital counts as one of its own).
+CREATE MACRO person(scope, hospital, id) AS CASE scope WHEN 'study' THEN id
+    ELSE length(coalesce(upper(hospital), '')) || ':' || coalesce(upper(hospital), '') || id END;
+"""
+
+
+def load_key(path: Path, given: str | None) -> bytes:
+    """The key of all pseudonyms: `given` (HNP_PSEUDONYM_KEY) unless blank, else the one in the file `path`.
+
+    The file is made once, whole, with mode 0600. Its text, given as HNP_PSEUDONYM_KEY, is the same key.
+
+    Raises:
+        SettingsError: the file cannot be read or made, or is empty.
+    """
+    if given and given.strip():
+        return given.strip().encode()
+    try:
+        if not path.exists():
+            _make(path)
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"the pseudonym key {path} cannot be read or made: {error.strerror}") from None
+    if not key:
+        raise SettingsError(
+            f"the pseudonym key {path} is empty: bring it back from a copy, or remove it to start anew"
+        )
+    return key
+
+
+def teach(database: duckdb.DuckDBPyConnection, key: bytes) -> None:
+    """Give a database the functions `keyed(text)`, `unkeyed(text)` and `person(scope, hospital, id)`."""
+    if len(key) > _BLOCK:
+        key = hashlib.sha256(key).digest()
+    inward, outward = (bytes(b ^ mask for b in key.ljust(_BLOCK, b"\0")).hex() for mask in (0x36, 0x5C))
+    database.execute(_MACROS.format(inward=inward, outward=outward, digits=_DIGITS))
+
+
+def _make(path: Path) -> None:
+    """A new key at `path`; where two make one at the same time, the first stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, path)  # unlike a rename, it leaves a key that is already there
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""Patients who withdrew: `<raw>/withdrawn.csv` (or .xlsx, .parquet) with patient_id, optionally hospital."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hnp_pipeline.errors import SettingsError, TableError
+from hnp_pipeline.intake.collection import find_collections, find_table
+from hnp_pipeline.intake.csv_file import decodes
+from hnp_pipeline.intake.database import private_database, run
+from hnp_pipeline.intake.raw_table import RawTable
+from hnp_pipeline.intake.scope import hospitals
+from hnp_pipeline.study import Intake
+
+_QUERY = """
+SELECT DISTINCT keyed(person($scope, hospital, upper(patient_id))) AS patient_key FROM (
+    SELECT patient_id, hospital FROM named WHERE $scope = 'study' OR hospital IS NOT NULL
+    UNION ALL
+    SELECT patient_id, known.hospital FROM named, known WHERE $scope = 'hospital' AND named.hospital IS NULL
+) ORDER BY patient_key
+"""
+
+
+def read_withdrawn(
+    raw: Path, settings: Intake, key: bytes, known_hospitals: Iterable[str | None] = ()
+) -> pa.Table:
+    """The pseudonyms of the patients who withdrew; none if there is no such table.
+
+    Where an id is one person everywhere (`patient_scope: study`), the hospital says nothing. Where it holds
+    within a hospital, a row without one withdraws the id in every hospital: those that the collections name
+    now, the unnamed one, and `known_hospitals` (of collections that came earlier and cannot be read now).
+
+    A CSV file may be in UTF-8 or CP949; it has no collection.toml to say so.
+
+    Returns:
+        a table of one column, `patient_key`.
+
+    Raises:
+        TableError: the table cannot be used, or a row names no patient: a withdrawal is never passed over.
+    """
+    where = "table withdrawn"
+    path = find_table(raw, "withdrawn", where)
+    if path is None:
+        return pa.table({"patient_key": pa.array([], pa.string())})
+    table = RawTable(
+        path, where, "utf-8" if path.suffix.lower() != ".csv" or decodes(path, "utf-8") else "cp949"
+    )
+    table.require(["patient_id"])
+    named = pa.concat_tables([_nobody(), *table.rows(["patient_id", "hospital"])])
+    if named["patient_id"].null_count:
+        row = named.filter(pc.is_null(named["patient_id"]))["row"][0]
+        raise TableError(f"{table.where}: row {row} names no patient_id; complete or remove it")
+    everywhere: list[str | None] = [None]
+    if settings.patient_scope == "hospital" and named["hospital"].null_count:
+        everywhere += [*_named(raw), *known_hospitals]
+    with private_database(key) as database:
+        database.register("named", named)
+        database.register("known", pa.table({"hospital": pa.array(everywhere, pa.string())}))
+        return run(database, _QUERY, where, scope=settings.patient_scope)
+
+
+def _named(raw: Path) -> list[str]:
+    try:
+        return hospitals(find_collections(raw)).to_pylist()
+    except SettingsError:  # no collection now
+        return []
+
+
+def _nobody() -> pa.Table:
+    return pa.table(
+        {
+            "row": pa.array([], pa.int64()),
+            "patient_id": pa.array([], pa.string()),
+            "hospital": pa.array([], pa.string()),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Report text → labels with their evidence: normalisation, levels, sections, clauses, scope (design 4)."""

@@ -1,0 +1,339 @@
+import csv
+import itertools
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_tables import FACTS, write_empty, write_tables
+
+from hnp_pipeline import tables
+from hnp_pipeline.report.cells import Key
+from hnp_pipeline.report.study_report import write_report
+from hnp_pipeline.report.wording import interval, rounded
+from hnp_pipeline.study import Study
+from hnp_pipeline.vocabulary import FOLDS, LEVELS
+
+STUDY = Study.model_validate({"evaluation": {"bootstrap_draws": 60}, "report": {"gallery": 9}})
+SHARED = Path(__file__).parents[2].parent / "shared"
+VOID = {"meta", "link", "img", "br", "hr", "input", "base"}
+
+
+class Page(HTMLParser):
+    """Every element of a page with its attributes and the text within it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self._open: list[tuple[str, list[str]]] = []
+        self.unbalanced: list[str] = []
+        self.feed(html)
+        self.unbalanced += [tag for tag, _ in self._open]
+
+    def handle_starttag(self, tag, attributes):
+        text: list[str] = []
+        self.elements.append((tag, dict(attributes), text))
+        if tag not in VOID:
+            self._open.append((tag, text))
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), []))
+
+    def handle_endtag(self, tag):
+        if not self._open or self._open[-1][0] != tag:
+            self.unbalanced.append(tag)
+        else:
+            self._open.pop()
+
+    def handle_data(self, data):
+        for _, text in self._open:
+            text.append(data)
+
+    def of(self, tag, **wanted):
+        return [
+            (attributes, "".join(text))
+            for name, attributes, text in self.elements
+            if name == tag and all(attributes.get(k.replace("_", "-")) == v for k, v in wanted.items())
+        ]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.of("main")[0][1].split())
+
+
+def render(
+    folder: Path, study: Study = STUDY, facts: dict | None = None, out: str = "report/index.html"
+) -> Page:
+    write_report(folder / "tables", study, FACTS if facts is None else facts, folder, folder / out)
+    return Page((folder / out).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    write_tables(folder / "tables", STUDY, development=100, test=48)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(home: Path) -> Page:
+    return render(home)
+
+
+@pytest.fixture(scope="module")
+def rare(tmp_path_factory) -> tuple[Path, Page]:
+    folder = tmp_path_factory.mktemp("rare")
+    write_tables(folder / "tables", STUDY, development=48, test=20, rare=True)
+    return folder, render(folder)
+
+
+def figures_of(page: Page):
+    for attributes, text in page.of("td", **{"class": "ours"}):
+        names = ("task", "split", "fold", "level", "class", "unit", "metric")
+        task, split, fold, level, class_, unit, metric = (attributes[f"data-{n}"] or None for n in names)
+        yield (
+            Key(task, split, None if fold is None else int(fold), level, class_, unit, metric),
+            attributes,
+            text,
+        )
+
+
+def metrics_of(folder: Path):
+    rows = tables.read_table(folder / "tables/metrics.parquet").to_pylist()
+    return {
+        Key(r["task"], r["split"], r["fold"], r["level"], r["class"], r["unit"], r["metric"]): r for r in rows
+    }
+
+
+@pytest.mark.parametrize("which", ["full", "rare"])
+def test_every_figure_equals_the_metrics_table(which, home, page, rare):
+    folder, shown = (home, page) if which == "full" else rare
+    metrics = metrics_of(folder)
+    seen = Counter()
+    for key, attributes, text in figures_of(shown):
+        if key.task == "presence" and key.level != "hnp":
+            assert (attributes["data-value"], text) == ("", "–")  # no such output
+            continue
+        row = metrics[key]
+        seen[key.task, key.split, key.unit] += 1
+        for name, value in (("value", row["value"]), ("low", row["ci_low"]), ("high", row["ci_high"])):
+            assert attributes[f"data-{name}"] == ("" if value is None else repr(value))
+        mark = "(†|[a-z]+)" if row["reason"] else ""
+        told = rounded(row["value"], key.metric)
+        ends = interval(row["ci_low"], row["ci_high"], key.metric) or "–"
+        expected = "–" + mark if row["value"] is None else re.escape(told) + mark + re.escape(ends)
+        assert re.fullmatch(expected, text)
+        assert bool(attributes.get("title")) == bool(row["reason"])
+    assert seen["presence", "validation", "image"] == 8 * 5
+    assert seen["level", "validation", "image"] == seen["multitask", "validation", "image"] == 22 * 5
+    assert seen["level", "test", "patient"] >= 22
+
+
+def test_marks_where_the_papers_value_lies_inside(page):
+    rows = [e for e in page.elements if e[0] == "td" and (e[1].get("class") or "").split()[:1] != ["words"]]
+    compared = Counter()
+    for (_, ours, _), (_, paper, text) in itertools.pairwise(rows):
+        if "data-paper" not in paper:
+            continue
+        value, low, high = float(paper["data-paper"]), ours["data-low"], ours["data-high"]
+        expected = "" if not low else str(float(low) <= value <= float(high)).lower()
+        assert paper["data-inside"] == expected
+        assert ("inside" in paper["class"]) == (expected == "true")
+        assert ("●" in "".join(text)) == (expected == "true")
+        compared[expected] += 1
+    assert compared["true"] > 20 and compared["false"] > 20
+    inside, outside = compared["true"], compared["false"]
+    in_summary = re.search(r"Of (\d+) figures in Tables 2 to 5 .* interval in (\d+)\.", page.text)
+    beyond = 1  # the abstract's figure, in a table that the paper does not have
+    assert int(in_summary[1]) in (inside + outside, inside + outside - beyond)
+    assert int(in_summary[2]) in (inside, inside - beyond)
+
+
+@pytest.mark.skipif(not (SHARED / "paper/tables.csv").exists(), reason="the paper's tables are not here")
+def test_all_of_the_papers_numbers_are_shown(page):
+    with (SHARED / "paper/tables.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    shown = Counter(float(a["data-paper"]) for _, a, _ in page.elements if "data-paper" in a)
+    printed = Counter(float(r["value"]) for r in rows if r["table"] != "1")
+    for r in rows:
+        if r["table"] == "5":  # beside the figures per patient and per image
+            printed[float(r["value"])] += 1
+    assert shown == printed
+    counts = Counter(text for _, text in page.of("td", **{"class": "paper"}) if "," in text)
+    assert all(counts[f"{int(r['value']):,}"] for r in rows if r["table"] == "1" and int(r["value"]) > 999)
+
+
+def test_table_1_equals_the_cohort(home, page):
+    cohort = tables.read_table(home / "tables/cohort.parquet").to_pandas()
+    cohort = cohort[cohort["split"] == "development"]
+    cells = [a for a, _ in page.of("td", data_table="1")]
+    assert len(cells) == len(FOLDS) * len(LEVELS) * 3
+    for a in cells:
+        of_fold = cohort[cohort["fold"] == int(a["data-fold"])][a["data-level"]]
+        expected = {"hnp": (of_fold == 1).sum(), "no_hnp": (of_fold == 0).sum(), "all": len(of_fold)}
+        assert int(a["data-value"]) == expected[a["data-class"]]
+
+
+def test_page_is_well_formed(page, rare):
+    for shown in (page, rare[1]):
+        assert shown.unbalanced == []
+        ids = [a["id"] for _, a, _ in shown.elements if a.get("id")]
+        assert len(ids) == len(set(ids))
+        within = re.findall(r'(?:url\(#|href="#)([^)"]+)', shown.html)
+        assert within and set(within) <= set(ids)
+        assert all(a.get("alt") for a, _ in shown.of("img"))
+        drawings = shown.of("svg")
+        assert len(drawings) >= 8 and all(a["role"] == "img" and a["aria-label"] for a, _ in drawings)
+        assert all(
+            a.get("scope") or "stub" in (a.get("class") or "") or a.get("rowspan") for a, _ in shown.of("th")
+        )
+
+
+def test_nothing_is_fetched_and_nothing_runs(page):
+    tags = {tag for tag, _, _ in page.elements}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form", "audio", "video"}
+    assert not any(name.startswith("on") for _, a, _ in page.elements for name in a)
+    sources = [a["src"] for _, a, _ in page.elements if "src" in a]
+    assert len(sources) == 9 and all(s.startswith("data:image/jpeg;base64,") for s in sources)
+    style = page.of("style")[0][1]
+    assert "@import" not in style and "url(" not in style
+    linked = {a["href"] for a, _ in page.of("a") if not a["href"].startswith("#")}
+    assert linked == {FACTS["mlflow"][0]["url"]}
+    assert "default-src 'none'" in page.html
+
+
+def test_text_from_data_is_escaped(tmp_path):
+    evil = "<script>alert(1)</script>"
+    write_tables(tmp_path / "tables", STUDY, development=40, test=0, hospital=evil, tasks=())
+    facts = {
+        "study": evil,
+        "created": evil,
+        "notes": [f"{evil}<img src=x onerror=alert(1)>"],
+        "roles": {"first": evil},
+        "versions": {evil: evil},
+        "mlflow": [{"task": evil, "name": evil, "url": "javascript:alert(1)"}],
+        evil: evil,
+    }
+    shown = render(tmp_path, STUDY.model_copy(update={"name": evil}), facts)
+    assert not shown.of("script") and not shown.of("img")
+    assert "<script" not in shown.html
+    assert shown.text.count(evil) >= 8  # told as text, hospital and facts alike
+    assert not any("javascript" in (a["href"] or "") for a, _ in shown.of("a"))
+
+
+def test_no_patient_is_named(home, page):
+    cohort = tables.read_table(home / "tables/cohort.parquet")
+    for column in ("patient_key", "sha256"):
+        assert not any(value in page.html for value in set(cohort[column].to_pylist()))
+
+
+def test_figures_that_cannot_be_computed_are_told(rare):
+    _, shown = rare
+    cells = [
+        (a, t) for k, a, t in figures_of(shown) if (k.split, k.level, k.metric) == ("test", "l1_2", "auc")
+    ]
+    assert len(cells) > 4
+    for attributes, text in cells:
+        assert text.startswith("–") and attributes["title"]
+    assert "Not computed: no positive patient." in shown.text
+    assert "The mean AUC over the five levels cannot be computed" in shown.text
+
+
+def test_waits_for_a_test_collection(tmp_path):
+    write_tables(tmp_path / "tables", STUDY, development=60, test=0)
+    shown = render(tmp_path)
+    table_5 = shown.of("div", id="table-5")[0]
+    assert "Waiting for a test collection." in table_5[1]
+    assert shown.of("div", id="table-3")[0][0]["class"] == "scroll"  # validation is there
+    assert not any(k.split == "test" for k, _, _ in figures_of(shown))
+    assert "optimistic" in shown.of("section", id="summary")[0][1]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_tables_of_zero_rows_or_none(tmp_path, written):
+    if written:
+        write_empty(tmp_path / "tables")
+    shown = render(tmp_path, Study(), {})
+    assert shown.unbalanced == []
+    assert len(shown.of("div", **{"class": "waiting"})) == 5  # the paper's tables
+    assert "No radiograph is in the cohort yet." in shown.text
+    assert list(figures_of(shown)) == []
+
+
+def test_a_task_that_is_not_studied_or_not_trained(tmp_path):
+    study = STUDY.model_copy(update={"tasks": ("level", "multitask")})
+    write_tables(tmp_path / "tables", study, development=60, test=24, tasks=("level",))
+    shown = render(tmp_path, study)
+    assert "presence is not part of this study" in shown.of("div", id="table-2")[0][1]
+    assert "have not been evaluated yet" in shown.of("div", id="table-4")[0][1]
+    assert {k.task for k, _, _ in figures_of(shown)} == {"level"}
+
+
+def test_pictures_can_be_turned_off(home):
+    report = STUDY.report.model_copy(update={"pictures": False})
+    shown = render(home, STUDY.model_copy(update={"report": report, "tasks": ("level",)}), out="off.html")
+    assert not shown.of("img") and "data:image" not in shown.html.replace("img-src data:", "")
+    assert "Pictures are turned off" in shown.text
+    assert "report.pictures" in shown.of("section", id="confidentiality")[0][1]
+
+
+def test_a_third_of_the_gallery_goes_to_errors(page):
+    captions = [t for _, t in page.of("figcaption") if "second/" in t]
+    assert len(captions) == 9
+    assert [("✗ wrong" in t) for t in captions[6:]] == [True] * 3
+    ranks = [int(t.split(".")[0]) for t in captions]
+    assert ranks == [1, 2, 3, 4, 5, 6, 9, 12, 15]
+
+
+def test_pictures_outside_the_home_are_not_opened(tmp_path, home):
+    picture = (home / "gradcam/level/0001.png").read_bytes()
+    (tmp_path / "secret.png").write_bytes(picture)
+    inner = tmp_path / "home"
+    write_tables(inner / "tables", STUDY, development=40, test=40, tasks=("level",))
+    (inner / "gradcam/level/0001.png").unlink()
+    (inner / "gradcam/level/0001.png").symlink_to(tmp_path / "secret.png")
+    gradcam = tables.read_table(inner / "tables/gradcam.parquet").to_pylist()
+    gradcam[1]["file"] = "../secret.png"
+    gradcam[2]["file"] = str(tmp_path / "secret.png")
+    gradcam[3]["file"] = None
+    schema = tables.read_table(inner / "tables/gradcam.parquet").schema
+    tables.write_table(tables.pa.Table.from_pylist(gradcam, schema=schema), inner / "tables/gradcam.parquet")
+    shown = render(inner, STUDY.model_copy(update={"tasks": ("level",)}))
+    assert len(shown.of("div", **{"class": "none"})) == 4
+    assert len(shown.of("img")) == 5
+
+
+def test_the_same_input_gives_the_same_bytes(home, page):
+    assert render(home, out="again.html").html == page.html
+
+
+def test_says_what_it_is_not_and_what_only_authors_can_say(page):
+    assert "No diagnostic device." in page.of("section", id="summary")[0][1]
+    assert "burned into a picture cannot be removed" in page.text
+    checklist = page.of("section", id="checklist")[0][1]
+    items = {int(t) for a, t in page.of("th") if a.get("scope") == "row" and t.isdigit()}
+    assert items >= set(range(1, 45))  # CLAIM 2024's
+    assert checklist.count("authors") > 5 and checklist.count("in this report") > 15
+
+
+def test_provenance_is_shown(page):
+    shown = page.of("section", id="provenance")[0][1]
+    for value in (
+        FACTS["git"],
+        FACTS["settings_hash"],
+        FACTS["development_set"],
+        "torch 2.13.0",
+        "bootstrap 2022",
+    ):
+        assert value in shown
+    assert "clahe_clip_limit: 2.0" in shown
+
+
+def test_loads_without_torch():
+    code = "import sys, hnp_pipeline.report.study_report; print({'torch', 'timm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

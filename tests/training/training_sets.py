@@ -1,0 +1,45 @@
+"""Small sets in memory: a bright patch in a band says that its level is positive."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from hnp_pipeline.vocabulary import LEVELS
+
+
+class ArrayStore:
+    """An image store in memory."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+        self.gathered = 0
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        self.gathered += len(indices)
+        return np.take(self.pixels, indices, axis=0, out=out)
+
+
+def make_set(count: int, size: int = 32, seed: int = 0) -> tuple[ArrayStore, pa.Table]:
+    """Pictures with labels that can be learnt, and their table of examples sorted by sha256."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random((count, 5)) < 0.4
+    pixels = rng.integers(0, 60, (count, size, size), dtype=np.uint8)
+    band = size // 5
+    for k in range(5):
+        pixels[labels[:, k], k * band : (k + 1) * band, size // 4 : size // 2] += 150
+    order = np.argsort([hashlib.sha256(p.tobytes()).hexdigest() for p in pixels])
+    labels, pixels = labels[order], pixels[order]
+    columns: dict[str, object] = {
+        "sha256": [hashlib.sha256(p.tobytes()).hexdigest() for p in pixels],
+        "fold": pa.array(np.arange(count) % 4, pa.int32()),
+        "age": rng.uniform(20, 80, count),
+        "sex": ["M"] * count,
+        "view": ["LAT"] * count,
+        **{level: pa.array(labels[:, k].astype(np.int8)) for k, level in enumerate(LEVELS)},
+        "hnp": pa.array(labels.any(axis=1).astype(np.int8)),
+    }
+    return ArrayStore(pixels), pa.table(columns)
