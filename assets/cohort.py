@@ -10,11 +10,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.automation.survey import WITHDRAWALS, roles
+from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
 from hnp_pipeline.cohort.matching import Sources, write_cohort
 from hnp_pipeline.intake.withdrawn import read_withdrawn
 from hnp_pipeline.project import Project
@@ -114,7 +114,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             yield dg.MaterializeResult(
                 asset_key=name,
                 data_version=dg.DataVersion(content_hash(read_table(path))),
-                metadata=tables.describe_file(path) | extra[name],
+                metadata=tables.describe_file(name) | extra[name],
                 check_results=checks if name == "cohort" else [],
             )
 

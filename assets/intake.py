@@ -5,7 +5,6 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-from hnp_pipeline.readings.rows import agreement, label_rows
 
 from assets.common import OWNERS, code_version, logged, told, verdict
 from hnp_pipeline.automation.survey import COLLECTIONS, RAW_COLLECTION, WITHDRAWALS
@@ -15,6 +14,7 @@ from hnp_pipeline.intake.mri_readings import read_mri_readings
 from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
 from hnp_pipeline.intake.xrays import read_xrays, with_images
 from hnp_pipeline.project import Project
+from hnp_pipeline.readings.rows import agreement, label_rows
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
 from hnp_pipeline.vocabulary import LEVELS

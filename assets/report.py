@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from hnp_pipeline.cohort.database import build_database
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from assets.training import development_version, parameters, same_study
 from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES
 from hnp_pipeline.automation.survey import known_collections, roles
+from hnp_pipeline.cohort.database import build_database
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study

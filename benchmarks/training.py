@@ -26,8 +26,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from hnp_pipeline import study
 from hnp_pipeline.training.backbone import timm
-from hnp_pipeline.training.engine import FoldResult, train_fold
+from hnp_pipeline.training.engine import train_fold
 from hnp_pipeline.training.inference import load_model, predict
+from hnp_pipeline.training.results import FoldResult
 from hnp_pipeline.vocabulary import LEVELS
 
 

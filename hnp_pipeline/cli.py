@@ -5,8 +5,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hnp_pipeline.errors import SettingsError, StudyError
+
+if TYPE_CHECKING:
+    from hnp_pipeline.study import Imaging
 
 DISCLAIMER = "Not a diagnostic device: for research only."
 
@@ -163,12 +167,21 @@ def _cache(options: argparse.Namespace) -> int:
     from hnp_pipeline.project import resolve
 
     project = resolve(os.environ, home=options.home)
+    root, today = project.home.root / "cache", project.study.imaging.hash
     if options.remove_old:
-        for gone in remove_old_caches(project.home.root / "cache", project.study.imaging.hash):
-            print(f"removed {gone}")
-    for cache in list_caches(project.home.root / "cache"):
-        print(cache)
+        for gone in remove_old_caches(root, today):
+            print(f"removed {gone.collection} {gone.hash}, {gone.bytes / 1e6:,.1f} MB")
+    for cache in list_caches(root):
+        settings = "unreadable settings" if cache.settings is None else _in_words(cache.settings)
+        used = "in use" if cache.hash == today else "old"
+        print(
+            f"{cache.collection}  {cache.hash}  {cache.images:,} images  {cache.bytes / 1e6:,.1f} MB  {used}  {settings}"
+        )
     return 0
+
+
+def _in_words(imaging: "Imaging") -> str:
+    return ", ".join(f"{k} {v}" for k, v in imaging.model_dump(mode="json").items())
 
 
 def _ui(options: argparse.Namespace) -> int:

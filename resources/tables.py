@@ -41,11 +41,12 @@ class Tables:
         write_table(table, self.home.table(name))
         return table.num_rows
 
-    def describe_file(self, path: Path) -> dict[str, Any]:
-        """Metadata of a table on disk, without reading more than its first rows."""
-        file = pq.ParquetFile(path)
+    def describe_file(self, name: str) -> dict[str, Any]:
+        """Metadata of a shared table on disk, without reading more than its first rows."""
+        schema = schemas.schema(schemas.TABLES[name][1])
+        file = pq.ParquetFile(self.home.table(name))
         head = next(file.iter_batches(_PREVIEW_ROWS), None)
-        table = pa.Table.from_batches([head]) if head is not None else file.schema_arrow.empty_table()
+        table = schema.empty_table() if head is None else pa.Table.from_batches([head]).cast(schema)
         return describe(table) | {"dagster/row_count": file.metadata.num_rows}
 
 

@@ -38,6 +38,7 @@ class Tracking:
         """A client; the first one on a home makes its database."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 
         self.home.mlflow.mkdir(parents=True, exist_ok=True, mode=0o700)

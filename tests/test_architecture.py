@@ -60,7 +60,9 @@ def test_science_imports_in_its_order(part):
 
 def test_resources_and_assets_import_downwards():
     for path in files("resources"):
-        assert not {m for m in imported(path) if part_of(m) in {"assets", "definitions", "command", "cli"}}, path
+        assert not {m for m in imported(path) if part_of(m) in {"assets", "definitions", "command", "cli"}}, (
+            path
+        )
     for path in files("assets"):
         assert not {m for m in imported(path) if part_of(m) in {"definitions", "command", "cli"}}, path
 
@@ -72,11 +74,20 @@ def test_loading_the_definitions_imports_nothing_heavy(tmp_path):
     )
     env = os.environ | {"HNP_HOME": str(tmp_path), "HNP_PROFILE": "tiny"}
     told = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *HEAVY], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", code, *HEAVY],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert told.stdout.strip() == "[]"
 
 
 def test_files_are_one_idea():
-    long = {str(p.relative_to(ROOT)): n for part in (*SCIENCE, *ABOVE) for p in files(part) if (n := len(p.read_text("utf-8").splitlines())) > 330}
+    long = {
+        str(p.relative_to(ROOT)): n
+        for part in (*SCIENCE, *ABOVE)
+        for p in files(part)
+        if (n := len(p.read_text("utf-8").splitlines())) > 330
+    }
     assert not long, long

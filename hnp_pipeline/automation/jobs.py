@@ -2,7 +2,6 @@
 
 import dagster as dg
 from dagster import AssetSelection
-
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from hnp_pipeline.study import Study

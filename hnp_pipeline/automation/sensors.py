@@ -1,14 +1,16 @@
-"""What keeps the study up to date without anyone's click: two sensors, and a nightly schedule instead of them."""
+"""What keeps the study up to date without anyone's click: two sensors, or a nightly schedule instead of them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 
 from hnp_pipeline.automation.orphans import BusyError, clean_up, locked
 from hnp_pipeline.automation.planner import ATTEMPT, Plan, plan
-from hnp_pipeline.automation.survey import known_collections, look, register, settled_look
+from hnp_pipeline.automation.survey import known_collections, look, register
 from hnp_pipeline.errors import StudyError
 from hnp_pipeline.project import Project
 
@@ -37,21 +39,30 @@ def automation(
     def keep_up_to_date(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         return _bring_up_to_date(project, assets, context)
 
-    @dg.schedule(
-        cron_schedule="*/5 0-5 * * *",
-        target=dg.AssetSelection.all(),
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="For sites that want no sensors: from midnight to six, every five minutes, takes in what has "
-        "arrived and has the next steps made.",
-    )
-    def nightly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        if project.raw is not None:
-            with suppress(BusyError, StudyError), locked(project.home.root / "run.lock"):
-                survey = settled_look(project.raw, known_collections(context.instance), patience=10)
-                register(survey, project.raw, project.home, context.instance)
-        made = plan(assets, context.instance, failed=failed_attempts(context.instance))
-        return _requests(made) or dg.SkipReason("nothing to make")
+    @dg.op(description="`hnp run` on this home: every step a Dagster run of its own.")
+    def hnp_run(context: dg.OpExecutionContext) -> None:
+        command = [str(Path(sys.executable).parent / "hnp"), "run", "--home", str(project.home.root)]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            for line in process.stdout or ():
+                context.log.info(line.rstrip())
+        if process.returncode:
+            raise dg.Failure(
+                f"`hnp run` ended with {process.returncode}: see the log above", allow_retries=False
+            )
 
+    @dg.job(description="Take in what has arrived and bring the whole study up to date.")
+    def bring_up_to_date() -> None:
+        hnp_run()
+
+    nightly = dg.ScheduleDefinition(
+        name="nightly",
+        job=bring_up_to_date,
+        cron_schedule="0 2 * * *",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="For sites that want no sensors: every night at two, the same as `hnp run`.",
+    )
     return [new_collections, keep_up_to_date], [nightly]
 
 

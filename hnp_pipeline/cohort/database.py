@@ -3,6 +3,7 @@
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -21,17 +22,18 @@ def build_database(tables: dict[str, Path], database: Path, threads: int | None 
         database: the file to replace.
         threads: at most so many; default every core.
     """
-    config = {"autoinstall_known_extensions": "false"} | ({"threads": str(threads)} if threads else {})
-    with replacing(database) as temporary:
-        with duckdb.connect(temporary, config=config) as db:  # type: ignore[arg-type]
-            present = [name for name, path in tables.items() if path.is_file()]
-            for name in present:
-                db.read_parquet(str(tables[name]), hive_partitioning=False).create(name)
-                _comment(db, name)
-            for view, meaning, query in _views():
-                if _needs(query) <= set(present):
-                    db.execute(f"CREATE VIEW {view} AS {query}")
-                    db.execute(f"COMMENT ON VIEW {view} IS {_quoted(meaning)}")
+    config: dict[str, Any] = {"autoinstall_known_extensions": False} | (
+        {"threads": threads} if threads else {}
+    )
+    with replacing(database) as temporary, duckdb.connect(temporary, config=config) as db:
+        present = [name for name, path in tables.items() if path.is_file()]
+        for name in present:
+            db.read_parquet(str(tables[name]), hive_partitioning=False).create(name)
+            _comment(db, name)
+        for view, meaning, query in _views():
+            if _needs(query) <= set(present):
+                db.execute(f"CREATE VIEW {view} AS {query}")
+                db.execute(f"COMMENT ON VIEW {view} IS {_quoted(meaning)}")
 
 
 def _comment(db: duckdb.DuckDBPyConnection, name: str) -> None:

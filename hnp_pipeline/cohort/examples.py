@@ -27,7 +27,11 @@ def examples_hash(examples: pa.Table) -> str:
 
     Which images are of one patient counts: a patient goes by the lowest sha256 of the patient's images.
     """
-    lowest = examples.group_by("patient_key").aggregate([("sha256", "min")]).rename_columns(["patient_key", "patient"])
+    lowest = (
+        examples.group_by("patient_key")
+        .aggregate([("sha256", "min")])
+        .rename_columns(["patient_key", "patient"])
+    )
     content = examples.join(lowest, "patient_key").drop_columns(["image_id", "patient_key"])
     return content_hash(content.sort_by("sha256"))
 

@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 _UNIT = 1 << 40  # of the objective's integer weights
 _EMPTY = 1 << 54  # outweighs every imbalance: a fold without a positive (or negative) patient at a level
-_CANDIDATES = 512  # kinds of a fold that are tried for an exchange
+_CANDIDATES = 192  # kinds of a fold that are tried for an exchange
 
 
 def assign_folds(images: Ints, positives: Ints, folds: int) -> npt.NDArray[np.int32]:
@@ -45,7 +45,9 @@ def assign_folds(images: Ints, positives: Ints, folds: int) -> npt.NDArray[np.in
 def _kinds(counts: Ints) -> tuple[Ints, Ints]:
     """Each patient's kind, and each kind's first patient; kinds are numbered in the order of their first patients."""
     kind = np.zeros(len(counts), np.int64)
-    for column in counts.T:  # one at a time: seven quick sorts of numbers, where sorting rows takes ten times as long
+    for (
+        column
+    ) in counts.T:  # one at a time: seven quick sorts of numbers, where sorting rows takes ten times as long
         _, kind = np.unique(kind * (column.max() + 1) + column, return_inverse=True)
     _, first = np.unique(kind, return_index=True)
     order = np.argsort(first)
@@ -91,16 +93,15 @@ def _improve(problem: _Problem, shares: Ints) -> Ints:
         best = (0, 0, 0, 0, 0)
         for f, g in pairs:
             a, b = (np.append(np.flatnonzero(shares[:-1, h])[:_CANDIDATES], nothing) for h in (f, g))
-            change = _changes(features, weights, shares, f, g, a, b) + _EMPTY * _emptied(
-                present, shares, f, g, a, b
-            )
-            i, j = np.unravel_index(np.argmin(change), change.shape)
+            change = _changes(features, weights, shares, f, g, a, b)
+            change += _EMPTY * _emptied(present, shares, f, g, a, b)
+            i, j = divmod(int(np.argmin(change)), len(b))
             best = min(best, (int(change[i, j]), f, g, int(a[i]), int(b[j])), key=lambda c: c[0])
-        if best[0] >= 0:
+        gain, f, g, out, back = best
+        if gain >= 0:
             return shares[:-1]
-        _, f, g, i, j = best
-        shares[[i, j], f] += (-1, 1) if i != j else (0, 0)
-        shares[[i, j], g] += (1, -1) if i != j else (0, 0)
+        shares[out, [f, g]] += (-1, 1)
+        shares[back, [f, g]] += (1, -1)
         shares[nothing] = 1
 
 

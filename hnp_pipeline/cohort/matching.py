@@ -111,10 +111,10 @@ def _judged(
     sources: Sources, settings: study.Cohort, threads: int | None, memory_limit: str | None, spill: str
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own in which the rules have been asked, with the views of `results.sql`."""
-    config = {
-        "autoinstall_known_extensions": "false",
+    config: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "preserve_insertion_order": False,
         "temp_directory": spill,
-        "preserve_insertion_order": "false",
     }
     if threads:
         config["threads"] = threads
@@ -170,17 +170,25 @@ def _assign_folds(db: duckdb.DuckDBPyConnection, seed: int) -> None:
     positives = ", ".join(f"sum({name})::BIGINT AS {name}" for name in (*LEVELS, HNP))
     patients = db.execute(
         f"""
-        SELECT patient, count(*) AS images, {positives}
-        FROM verdicts
-        JOIN roles USING (collection)
-        JOIN (SELECT *, greatest({", ".join(LEVELS)}) AS {HNP} FROM reading_days) USING (patient, mri_date)
-        JOIN patients USING (patient)
-        WHERE reason IS NULL AND split = ?
-        GROUP BY patient, patient_key, patient_digest
+        WITH counted AS (
+            SELECT patient, count(*) AS images, {positives}
+            FROM verdicts
+            JOIN roles USING (collection)
+            JOIN (SELECT *, greatest({", ".join(LEVELS)}) AS {HNP} FROM reading_days) USING (patient, mri_date)
+            WHERE reason IS NULL AND split = ?
+            GROUP BY patient
+        ),
+        digests AS (
+            SELECT patient, patient_key, patient_digest
+            FROM development d JOIN radiographs r
+                ON r.collection::collection_name = d.first.collection AND r.row = d.first.row
+        )
+        SELECT counted.*
+        FROM counted JOIN digests USING (patient)
         ORDER BY sha256(? || ' ' || patient_digest), patient_key
         """,
         [Split.DEVELOPMENT, str(seed)],
     ).fetchnumpy()
-    counts = np.column_stack([patients[name] for name in (*LEVELS, HNP)])
-    fold = assign_folds(patients["images"], counts, len(FOLDS))
+    images, *counts = (np.asarray(patients[name]) for name in ("images", *LEVELS, HNP))
+    fold = assign_folds(images, np.column_stack(counts), len(FOLDS))
     db.register("folds", pa.table({"patient": patients["patient"], "fold": fold}))

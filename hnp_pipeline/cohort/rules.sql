@@ -9,16 +9,14 @@ CREATE TEMP TABLE patients AS
 SELECT
     row_number() OVER ()::INTEGER AS patient,
     patient_key,
-    patient_digest,
     coalesce(first_birth <> last_birth, false) AS two_births,
     coalesce(first_sex <> last_sex, false) AS two_sexes,
     w.patient_key IS NOT NULL AS withdrawn
 FROM (
     SELECT
         patient_key,
-        any_value(patient_digest) AS patient_digest,
-        min(hash(birth_digest)) FILTER (birth_digest IS NOT NULL) AS first_birth,
-        max(hash(birth_digest)) FILTER (birth_digest IS NOT NULL) AS last_birth,
+        min(IF(birth_digest IS NULL, NULL, hash(birth_digest))) AS first_birth,
+        max(IF(birth_digest IS NULL, NULL, hash(birth_digest))) AS last_birth,
         min(sex) AS first_sex,
         max(sex) AS last_sex
     FROM radiographs

@@ -20,8 +20,8 @@ def signs(severity: Reals) -> Signs:
     """The signs of discs by their severity (0 is the mean of the healthy, in their standard deviations)."""
     return Signs(
         disc_height=0.15 + 0.95 * _rising(severity, 1.3, -1.0),
-        osteophyte=12.0 * _rising(severity, 1.6, 1.4),
-        sclerosis=_rising(severity, 1.3, 1.5),
+        osteophyte=13.0 * _rising(severity, 1.6, 1.4),
+        sclerosis=_rising(severity, 1.3, 1.8),
     )
 
 

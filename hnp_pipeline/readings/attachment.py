@@ -1,22 +1,46 @@
 """Which levels a finding belongs to: those of its own phrase, of its clause, or of the heading above it."""
 
-from hnp_pipeline.readings.levels import Mention
-from hnp_pipeline.readings.lexicon import Kind
+from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.mentions import Mention
 from hnp_pipeline.readings.tokens import Token
 
 K = Kind
 _NAMED = (K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
-_LOOSE = frozenset({")", "]", "-", "/", "lesser", "degree", "extent", "less", "also", "more", "greater", "most", "side", "both"})
+_BREAKS = (K.COMMA, K.COLON, K.STOP)
+_LOOSE = frozenset(
+    {
+        ")",
+        "]",
+        "-",
+        "/",
+        "lesser",
+        "degree",
+        "extent",
+        "less",
+        "also",
+        "more",
+        "greater",
+        "most",
+        "side",
+        "both",
+    }
+)
 _VERBS = ("compress", "imping", "encroach", "narrow", "contact", "displac", "indent", "involve", "touch")
 
 
 def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[Token]]]:
     """Cut a sentence where a level stands as a heading (`L3-4: bulge, L4-5: protrusion`)."""
+    if not any(t.kind is K.LEVEL for t in tokens):
+        return [(None, tokens)]
     out: list[tuple[Mention | None, list[Token]]] = []
     heading: Mention | None = None
     start = at = 0
     while at < len(tokens):
-        end = _heading_at(tokens, at)
+        end = (
+            _heading_at(tokens, at)
+            if at == 0 or tokens[at - 1].kind in _BREAKS or tokens[at - 1].word in ("-", ".", ")")
+            else None
+        )
         if end is None or (at > start and not any(t.kind in (*_NAMED, K.DITTO) for t in tokens[end:])):
             at += 1
             continue
@@ -30,17 +54,18 @@ def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[To
 
 def _heading_at(tokens: list[Token], at: int) -> int | None:
     """Where the text under a heading begins, if one stands at `at`."""
-    before = tokens[at - 1] if at else None
-    if before is not None and not (before.kind in (K.COMMA, K.COLON, K.STOP) or before.word in ("-", ".", ")")):
-        return None
     i = at
-    while i < len(tokens) and (tokens[i].kind in (K.AT, K.THE, K.OPEN) or tokens[i].word in ("-", "*", ".", "#", "levels", "level")):
+    while i < len(tokens) and (
+        tokens[i].kind in (K.AT, K.THE, K.OPEN) or tokens[i].word in ("-", "*", ".", "#", "levels", "level")
+    ):
         i += 1
     if i >= len(tokens) or tokens[i].kind is not K.LEVEL:
         return None
     preposition = any(t.kind is K.AT for t in tokens[at:i])
     i += 1
-    while i < len(tokens) and (tokens[i].kind in (K.PLAIN, K.DISC) or tokens[i].word in (")", "]", "간", "의")):
+    while i < len(tokens) and (
+        tokens[i].kind in (K.PLAIN, K.DISC) or tokens[i].word in (")", "]", "간", "의")
+    ):
         if tokens[i].word in ("is", "are", "was", "were", "which", "that", "only", "for", "type"):
             return None
         i += 1
@@ -51,7 +76,9 @@ def _heading_at(tokens: list[Token], at: int) -> int | None:
         closed = next((k for k in range(i + 1, min(len(tokens), i + 6)) if tokens[k].word in (")", "]")), i)
         i = closed + 1 if closed + 1 < len(tokens) and tokens[closed + 1].kind is K.COLON else i
     if tokens[i].kind is K.COLON or tokens[i].word == ";":
-        while i < len(tokens) and (tokens[i].kind is K.COLON or tokens[i].word == ";" or tokens[i].word in ("-", ".")):
+        while i < len(tokens) and (
+            tokens[i].kind is K.COLON or tokens[i].word == ";" or tokens[i].word in ("-", ".")
+        ):
             i += 1
         return i
     if tokens[i].word == "-" or (tokens[i].word == "." and at == 0):
@@ -72,17 +99,25 @@ def split_lists(tokens: list[Token]) -> list[Token]:
             at -= 1
         held = tokens[at].kind in (K.AT, K.CHANGE, *_NAMED)
         j = i + 1
-        while j < len(tokens) and (tokens[j].kind in (K.DISC, K.DESCRIPTION) or tokens[j].word in ("is", "are", "shows", "show")):
+        while j < len(tokens) and (
+            tokens[j].kind in (K.DISC, K.DESCRIPTION) or tokens[j].word in ("is", "are", "shows", "show")
+        ):
             j += 1
         plain = j < len(tokens) and tokens[j].kind in _NAMED and not tokens[j].word.startswith(_VERBS)
         if not (held and plain):
             out.append(t)
             continue
         commas = [k for k, p in enumerate(parts) if p.joiner == ","]
-        cut = commas[0] if commas and any(p.joiner == "and" for p in parts) else (commas or [len(parts) - 1])[-1]
+        cut = (
+            commas[0]
+            if commas and any(p.joiner == "and" for p in parts)
+            else (commas or [len(parts) - 1])[-1]
+        )
         for group in (parts[:cut], parts[cut:]):
             discs = tuple(dict.fromkeys(d for p in group for d in p.discs))
-            mention = Mention(group[0].start, group[-1].end, "discs", discs, parts=group if len(group) > 1 else [])
+            mention = Mention(
+                group[0].start, group[-1].end, "discs", discs, parts=group if len(group) > 1 else []
+            )
             out.append(Token(K.LEVEL, mention.start, mention.end, "", mention))
             if group is parts[:cut] or group[0] is parts[0]:
                 out.append(Token(K.COMMA, mention.end, mention.end, ","))
@@ -99,7 +134,11 @@ def pair_respectively(tokens: list[Token]) -> list[tuple[int, Mention]] | None:
         if t.mention is None:
             continue
         for part in t.mention.parts or [t.mention]:
-            levels += [Mention(part.start, part.end, "discs", (d,)) for d in part.discs] if len(part.discs) > 1 else [part]
+            levels += (
+                [Mention(part.start, part.end, "discs", (d,)) for d in part.discs]
+                if len(part.discs) > 1
+                else [part]
+            )
     if len(named) < 2 or len(named) != len(levels):
         return None
     return list(zip(named, levels, strict=True))
@@ -153,13 +192,26 @@ def coordinated(tokens: list[Token], level: int, barred: set[int]) -> list[int]:
                     break
                 group.append(j)
                 last, joined = j, False
+            elif step == 1 and t.kind is K.OPEN and (closed := _closing(tokens, j)) is not None:
+                j = last = closed
             elif t.kind in (K.AND, K.OR, K.COMMA):
                 joined = True
-            elif t.kind not in (K.OPEN, K.DESCRIPTION, K.AT, K.THE, K.ARTICLE, K.TO, K.PLAIN, K.DISC, K.HEDGE) and t.word not in _LOOSE:
-                break
-            elif abs(j - last) > 8:
+            elif (
+                t.kind not in (K.OPEN, K.DESCRIPTION, K.AT, K.THE, K.ARTICLE, K.TO, K.PLAIN, K.DISC, K.HEDGE)
+                and t.word not in _LOOSE
+            ) or abs(j - last) > 8:
                 break
     return sorted(group)
+
+
+def _closing(tokens: list[Token], opening: int) -> int | None:
+    """Where a bracket closes that holds no finding of its own."""
+    for j in range(opening + 1, min(opening + 12, len(tokens))):
+        if tokens[j].word in (")", "]"):
+            return j
+        if tokens[j].kind in _NAMED:
+            return None
+    return None
 
 
 def _owns(tokens: list[Token], level: int) -> bool:
@@ -203,7 +255,7 @@ def destinations(tokens: list[Token]) -> set[int]:
         if t.kind is K.LEVEL:
             back = tokens[max(0, j - 4) : j]
             to = next((k for k, x in enumerate(back) if x.kind is K.TO), None)
-            if to is not None and all(x.kind in (K.PLAIN, K.THE, K.AT, None, K.TO) for x in back[to:]):
-                if any(x.kind is K.MOVES for x in tokens[:j]):
-                    out.add(j)
+            near = to is not None and all(x.kind in (K.PLAIN, K.THE, K.AT, None, K.TO) for x in back[to:])
+            if near and any(x.kind is K.MOVES for x in tokens[:j]):
+                out.add(j)
     return out

@@ -35,27 +35,33 @@ _ELSEWHERE = (
     rf"(?:mri?\s?(?:of\s)?(?:the\s)?)?(?:cervical|thoracic|dorsal|sacrum|brain|(?:c|t|d)[\s.\-/]{{0,2}}spine|c-t spine|hip(?: joints?)?|pelvis|knee"
     rf"|shoulder|si ?joints?|sij|hip joint & sij){_MRI}|경추(?:부)?(?:\s?mri)?|흉추(?:부)?(?:\s?mri)?|골반(?:\s?mri)?"
 )
-_LUMBAR = (
-    rf"(?:mri?\s?(?:of\s)?(?:the\s)?)?(?:lumbar|lumbo-?\s?sacral|lss?|l[\s.\-/]{{0,2}}s?[\s.\-/]{{0,2}}spine|l\.?ss|l/s){_MRI}|요추(?:부)?(?:\s?mri)?|요천추(?:부)?(?:\s?mri)?"
-)
+_LUMBAR = rf"(?:mri?\s?(?:of\s)?(?:the\s)?)?(?:lumbar|lumbo-?\s?sacral|lss?|l[\s.\-/]{{0,2}}s?[\s.\-/]{{0,2}}spine|l\.?ss|l/s){_MRI}|요추(?:부)?(?:\s?mri)?|요천추(?:부)?(?:\s?mri)?"
 _HEADER = re.compile(
     rf"(?:^|(?<=\n)|(?<=[.;\])>?!])(?=\s)|(?<=\s)(?=[\[<{{]))[\s\[<(*#=\-.{{]*(?:\d+[.)]\s*)?"
     rf"(?:(?P<aside>{_ASIDE})|(?P<findings>{_FINDINGS})|(?P<conclusion>{_CONCLUSION})|(?P<elsewhere>{_ELSEWHERE})|(?P<lumbar>{_LUMBAR}))"
     rf"\s*(?:\([^)\n]{{0,40}}\)\s*)?(?:(?P<mark>[:>\]=)]+(?:\s*[:\-])?|\s-\s)|(?=\n|$))"
 )
-_LEVEL_LINE = re.compile(r"\s*[-*.]?\s*(?:\d[.)]\s*)?(?:at\s)?l\s?\d\s?[-/~]\s?(?:l|s)?\s?\d\b[^:\n]{0,12}(?::|$)")
-_GLUE_AFTER = re.compile(
-    r"(?:\b(?:at|of|in|on|the|a|an|and|or|with|without|no|for|to|by|from|disc|disk|is|are|between|central|paracentral|left|right|small"
-    r"|mild|focal|nerve|root|thecal|evidence|from|level|lumbar|as|not|posterior|foraminal|large|diffuse|causing|compressing|noted|seen)|,|&)\s*$"
+_LEVEL_LINE = re.compile(
+    r"\s*[-*.]?\s*(?:\d[.)]\s*)?(?:at\s)?l\s?\d\s?[-/~]\s?(?:l|s)?\s?\d\b[^:\n]{0,12}(?::|$)"
 )
-_GLUE_BEFORE = re.compile(
-    r"\s*(?:at|of|in|on|and|or|with|without|to|from|by|which|that|causing|compressing|abutting|indenting|is|are|was|were|has|noted|seen"
-    r"|levels?|discs?|disks?|herniat\w+|protrus\w+|extrus\w+|bulg\w+|but|except|nor|due|measuring|resulting|migrat\w+|extending)\b"
+# A line that ends so runs on into the next, whatever that starts with; or if that starts with a small letter.
+_RUNS_ON = re.compile(
+    r"(?:\b(?:at|of|in|on|the|a|an|and|or|with|without|for|to|by|from|between|any|as)|,|&)\s*$"
 )
+_MAY_RUN_ON = re.compile(
+    r"\b(?:disc|disk|is|are|central|paracentral|left|right|small|mild|focal|nerve|root|thecal|evidence|level|lumbar|not"
+    r"|posterior|foraminal|large|diffuse|causing|compressing|noted|seen|no)\s*$"
+)
+_CONTINUES = re.compile(
+    r"\s*(?:at|of|in|on|and|or|with|without|to|from|by|which|that|causing|compressing|abutting|indenting|is|are|was|were"
+    r"|has|noted|seen|levels?|but|except|nor|due|measuring|resulting|migrat\w+|extending)\b"
+)
+_STARTS = re.compile(r"\s*(?:[-*.]|\d[.)]\s|(?:no|mild|diffuse|without)\s)")
 _END = re.compile(r"[.!](?=\s|$|[)\]]|[A-Z가-힣\-])|;|\s(?=[1-9][.)]\s)")
 _ONLY_LEVEL = re.compile(r"\W*l\s?\d\s?[-/~]\s?[ls]?\s?\d\s*")
+_SIDE_LAST = re.compile(r"\d, ?[lr]t$")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|[a-z]))$"
+    r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|(?<![/'])[a-z]))$"
 )
 
 
@@ -74,7 +80,7 @@ class Sentence:
 def sentences(text: str, lower: str) -> Iterator[Sentence]:
     """The sentences that tell what this MRI shows, in order."""
     fresh = True
-    for start, end, empty_before, elsewhere in _told(lower):
+    for start, end, empty_before, elsewhere in _told(text, lower):
         fresh = fresh or empty_before
         spans = list(_split(text, lower, start, end))
         for i, (a, b) in enumerate(spans):
@@ -82,7 +88,7 @@ def sentences(text: str, lower: str) -> Iterator[Sentence]:
             fresh = False
 
 
-def _told(lower: str) -> list[tuple[int, int, bool, bool]]:
+def _told(text: str, lower: str) -> list[tuple[int, int, bool, bool]]:
     """Lines and parts of lines outside the sections that are aside: (start, end, fresh, elsewhere)."""
     headers = list(_HEADER.finditer(lower))
     kinds = [h.lastgroup if h.lastgroup != "mark" else _kind(h) for h in headers]
@@ -90,7 +96,7 @@ def _told(lower: str) -> list[tuple[int, int, bool, bool]]:
     aside, inline, content, elsewhere = False, False, False, False
     fresh = True
     n = 0
-    for start, end in _lines(lower):
+    for start, end in _lines(text, lower):
         if not lower[start:end].strip():
             fresh = True
             if aside and (inline or content):
@@ -107,8 +113,10 @@ def _told(lower: str) -> list[tuple[int, int, bool, bool]]:
             if _LEVEL_LINE.match(lower, start, end) and (inline or content):
                 aside = False
             elif inline:
-                aside = coming == "findings" or (mine and kinds[mine[0]] == "findings") or bool(
-                    re.match(r"\s*[a-z]", lower[start:end]) and coming and not content
+                aside = (
+                    coming == "findings"
+                    or (mine and kinds[mine[0]] == "findings")
+                    or bool(re.match(r"\s*[a-z]", lower[start:end]) and coming and not content)
                 )
             elif content and coming is None and not mine:
                 aside = False
@@ -140,34 +148,39 @@ def _kind(header: re.Match[str]) -> str:
     return next(k for k in ("aside", "findings", "conclusion", "elsewhere", "lumbar") if header[k])
 
 
-def _lines(lower: str) -> list[tuple[int, int]]:
+def _lines(text: str, lower: str) -> list[tuple[int, int]]:
     """Lines, joined where one runs on into the next."""
     lines: list[tuple[int, int]] = []
     start = 0
     while start <= len(lower):
         end = lower.find("\n", start)
         end = len(lower) if end < 0 else end
-        if (
-            lines
-            and lower[start:end].strip()
-            and lines[-1][1] == start - 1
-            and lower[slice(*lines[-1])].strip()
-            and not lower[: start - 1].rstrip().endswith((".", ":", "-"))
-            and (
-                _GLUE_AFTER.search(lower, lines[-1][0], lines[-1][1])
-                and not _LEVEL_LINE.match(lower, start, end)
-                and not re.match(r"\s*[-*.]|\s*\d[.)]\s", lower[start:end])
-                and not lower[start:end].lstrip().startswith(("no ", "mild ", "diffuse ", "without"))
-                or _GLUE_BEFORE.match(lower, start, end)
-                and not _HEADER.search("\n" + lower[start:end])
-                and not _LEVEL_LINE.fullmatch(lower, *lines[-1])
-            )
-        ):
+        if lines and lines[-1][1] == start - 1 and _one(text, lower, lines[-1], (start, end)):
             lines[-1] = (lines[-1][0], end)
         else:
             lines.append((start, end))
         start = end + 1
     return lines
+
+
+def _one(text: str, lower: str, line: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Whether a line and the one after are one sentence that was broken to fit the page."""
+    this, following = lower[slice(*line)].rstrip(), text[slice(*after)].lstrip()
+    if not this.strip() or not following or this.endswith((".", ":", "-")):
+        return False
+    if _LEVEL_LINE.match(lower, *after) and not following.startswith("at "):
+        return False
+    if _RUNS_ON.search(this) and not _STARTS.match(lower, *after):
+        return True
+    if not following[0].islower():
+        return False
+    if _MAY_RUN_ON.search(this) and not _STARTS.match(lower, *after):
+        return True
+    return (
+        _CONTINUES.match(lower, *after) is not None
+        and not _HEADER.search("\n" + lower[slice(*after)])
+        and not _LEVEL_LINE.fullmatch(lower, *line)
+    )
 
 
 def _split(text: str, lower: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -180,11 +193,26 @@ def _split(text: str, lower: str, start: int, end: int) -> Iterator[tuple[int, i
             following = lower[i + 1 : i + 2]
             if not word.strip(" \n-*(") or re.fullmatch(r"[\s(\-*]*\d{1,2}", word):
                 continue  # a bullet, or the number of a list
-            if _ABBREVIATION.search(word) or (word.endswith(" no") and re.match(r"\s?\d", lower[i + 1 : i + 3])):
+            if _SIDE_LAST.search(word) and not text[i + 1 : i + 3].strip().islower():
+                yield at, i  # HNP L4-5, Lt. Bulging L5-S1.
+                at = m.end()
                 continue
-            if following and not following.isspace() and following not in ")]" and re.search(r"(?:^|[^a-z])[a-z]{1,2}$", word):
+            if _ABBREVIATION.search(word) or (
+                word.endswith(" no") and re.match(r"\s?\d", lower[i + 1 : i + 3])
+            ):
                 continue
-        if text[i] == ";" and _ONLY_LEVEL.match(lower[at:i]) and _ONLY_LEVEL.fullmatch(lower[at:i].rpartition(",")[2]):
+            if (
+                following
+                and not following.isspace()
+                and following not in ")]"
+                and re.search(r"(?:^|[^a-z])[a-z]{1,2}$", word)
+            ):
+                continue
+        if (
+            text[i] == ";"
+            and _ONLY_LEVEL.match(lower[at:i])
+            and _ONLY_LEVEL.fullmatch(lower[at:i].rpartition(",")[2])
+        ):
             continue  # L4-5; protrusion
         if lower[at:i].strip():
             yield at, i

@@ -11,7 +11,18 @@ _ONE_FOR_ONE = str.maketrans(
     | dict.fromkeys("⁄∕", "/")
     | dict.fromkeys("\r\v\f\u0085\u2028\u2029", "\n")
     | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", " ")
-    | {"、": ",", "。": ".", "；": ";", "•": "\n", "●": "\n", "▪": "\n", "■": "\n", "◦": "\n", "※": "\n", "İ": "I"}
+    | {
+        "、": ",",
+        "。": ".",
+        "；": ";",
+        "•": "\n",
+        "●": "\n",
+        "▪": "\n",
+        "■": "\n",
+        "◦": "\n",
+        "※": "\n",
+        "İ": "I",
+    }
 )
 _LINE_BREAK = re.compile(r"\s*(?:<br\s*/?>|</?p>|_x000D_|\\r\\n|\\n|/{2,})\s*", re.IGNORECASE)
 _MIDDLE_DOT = re.compile(r"(?<=\d)\s?[·・ㆍ∙]\s?(?=[\dlsLS])")

@@ -18,7 +18,14 @@ AGREEMENT = pa.schema(
     [("level", TEXT), ("n", pa.int64()), ("agreeing", pa.int64()), ("kappa", REAL)],
 )
 DISAGREEMENTS = pa.schema(
-    [("collection", TEXT), ("row", pa.int64()), ("level", TEXT), ("column", BYTE), ("text", BYTE), ("evidence", TEXT)]
+    [
+        ("collection", TEXT),
+        ("row", pa.int64()),
+        ("level", TEXT),
+        ("column", BYTE),
+        ("text", BYTE),
+        ("evidence", TEXT),
+    ]
 )
 
 
@@ -55,7 +62,10 @@ def label_rows(rows: pa.Table, settings: Readings) -> pa.Table:
     whole = pc.invert(_any([pc.is_null(v) for v in levels.values()]))
     source = pc.if_else(whole, pc.if_else(blank, "text", "column"), pa.scalar(None, TEXT))
     # words only for what came from the text; `reading` says why a text could not be labelled
-    kept = {k: pc.if_else(taken, words[k], pa.scalar(None, TEXT)) for k, taken in zip(LEVELS, from_text, strict=True)}
+    kept = {
+        k: pc.if_else(taken, words[k], pa.scalar(None, TEXT))
+        for k, taken in zip(LEVELS, from_text, strict=True)
+    }
     columns = {
         **{name: rows[name] for name in ("collection", "row", "patient_key", "mri_date", "lumbar")},
         **levels,
@@ -82,7 +92,10 @@ def agreement(rows: pa.Table, settings: Readings) -> pa.Table:
         text = labels[level].filter(there).to_numpy().astype(np.int64)
         n, agreeing = len(column), int((column == text).sum())
         out.append((level, n, agreeing, _kappa(column, text)))
-    return pa.table([pa.array(c, f.type) for c, f in zip(zip(*out, strict=True), AGREEMENT, strict=True)], schema=AGREEMENT)
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(zip(*out, strict=True), AGREEMENT, strict=True)],
+        schema=AGREEMENT,
+    )
 
 
 def disagreements(rows: pa.Table, settings: Readings) -> pa.Table:
@@ -106,7 +119,9 @@ def disagreements(rows: pa.Table, settings: Readings) -> pa.Table:
             }
         )
         parts.append(table.filter(differ).cast(DISAGREEMENTS))
-    return pa.concat_tables(parts).sort_by([("collection", "ascending"), ("row", "ascending"), ("level", "ascending")])
+    return pa.concat_tables(parts).sort_by(
+        [("collection", "ascending"), ("row", "ascending"), ("level", "ascending")]
+    )
 
 
 def _both(rows: pa.Table) -> pa.Table:
@@ -134,7 +149,9 @@ def _joined(words: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
     parts = list(words.values())
     # the empty first part: Arrow (25.0) leaves out a row whose parts are all null
     first = pa.repeat(pa.scalar("", TEXT), len(parts[0]))
-    joined = pc.utf8_ltrim(pc.binary_join_element_wise(first, *parts, "; ", null_handling="skip"), characters="; ")
+    joined = pc.utf8_ltrim(
+        pc.binary_join_element_wise(first, *parts, "; ", null_handling="skip"), characters="; "
+    )
     return pc.if_else(pc.equal(pc.binary_length(joined), 0), pa.scalar(None, TEXT), joined)
 
 

@@ -46,7 +46,9 @@ def label_table(path: Path, text_column: str | None, settings: Readings) -> pa.T
     except TableError:
         raise
     except Exception as error:
-        raise TableError(f"{path.name} cannot be read: broken or of another format ({type(error).__name__})") from None
+        raise TableError(
+            f"{path.name} cannot be read: broken or of another format ({type(error).__name__})"
+        ) from None
     labels = label_readings(rows[f"f{at}"], settings)
     kept = [i for i, column in enumerate(header) if i != at and column not in labels.column_names]
     return pa.table(

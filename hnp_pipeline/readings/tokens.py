@@ -5,8 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hnp_pipeline.readings.levels import Mention
-from hnp_pipeline.readings.lexicon import PHRASES, Kind, english, korean
+from hnp_pipeline.readings.english import PHRASES, english
+from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.korean import korean
+from hnp_pipeline.readings.mentions import Mention
+
+K = Kind
+FILL = (
+    None,
+    K.PLAIN,
+    K.DISC,
+    K.DESCRIPTION,
+    K.THE,
+    K.ARTICLE,
+)  # words that stand between a denial and what it denies
 
 
 @dataclass(slots=True)
@@ -29,13 +41,15 @@ _TOKEN = re.compile(
 )
 _SIGNS = {
     ",": Kind.COMMA, ":": Kind.COLON, ";": Kind.STOP, "?": Kind.HEDGE, "(": Kind.OPEN, "[": Kind.OPEN, "&": Kind.AND,
-    "+": Kind.AND, "|": Kind.COLON, "→": Kind.COMMA, ">": Kind.COMMA, "=": Kind.COLON,
+    "+": Kind.AND, "|": Kind.COLON, "→": Kind.COMMA, ">": Kind.AND, "=": Kind.COLON,
 }  # fmt: skip
 _english = lru_cache(maxsize=65536)(english)
 _korean = lru_cache(maxsize=65536)(korean)
 
 
-def tokenise(lower: str, start: int, end: int, mentions: Sequence[Mention], bulge_is_finding: bool) -> list[Token]:
+def tokenise(
+    lower: str, start: int, end: int, mentions: Sequence[Mention], bulge_is_finding: bool
+) -> list[Token]:
     """The tokens of a sentence; `mentions` are those that lie in it."""
     tokens: list[Token] = []
     at = start
@@ -47,14 +61,47 @@ def tokenise(lower: str, start: int, end: int, mentions: Sequence[Mention], bulg
     _idioms(tokens)
     for before, t, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
         # no other level than L4-5; all levels but L2-3
-        if before.mention is not None and after.mention is not None:
-            if (before.mention.kind, t.word) in (("rest", "than"), ("all", "but")):
-                t.kind = Kind.EXCEPT
+        kind = before.mention.kind if before.mention is not None and after.mention is not None else None
+        if (kind, t.word) in (("rest", "than"), ("all", "but")):
+            t.kind = Kind.EXCEPT
     if bulge_is_finding:
         for t in tokens:
             if t.kind is Kind.BULGE:
                 t.kind = Kind.FINDING
     return tokens
+
+
+def until(tokens: list[Token], start: int) -> list[Token]:
+    """From `start` to the next comma or the end of the clause."""
+    for j in range(start, len(tokens)):
+        if tokens[j].kind in (K.COMMA, K.STOP, K.BUT, K.NEGATED, K.RESOLVED, K.SEEN):
+            return tokens[start:j]
+    return tokens[start:]
+
+
+def back(tokens: list[Token], i: int, kinds: tuple[Kind, ...], reach: int) -> int | None:
+    """The nearest token of one of `kinds` before `i`, with nothing but filling words between."""
+    for j in range(i - 1, max(-1, i - 1 - reach), -1):
+        if tokens[j].kind in kinds:
+            return j
+        if tokens[j].kind not in (*FILL, K.ATTEST, K.RULE_OUT, K.HEDGE):
+            return None
+    return None
+
+
+def ahead(tokens: list[Token], i: int, kinds: tuple[Kind, ...], reach: int) -> int | None:
+    """The nearest token of one of `kinds` after `i`, with nothing but filling words between."""
+    for j in range(i + 1, min(len(tokens), i + 1 + reach)):
+        if tokens[j].kind in kinds:
+            return j
+        if tokens[j].kind not in (*FILL, K.AT):
+            return None
+    return None
+
+
+def has(tokens: list[Token], start: int, end: int, kind: Kind) -> bool:
+    """Whether a token of this kind stands from `start` to `end`."""
+    return any(t.kind is kind for t in tokens[start:end])
 
 
 def _words(lower: str, start: int, end: int, tokens: list[Token]) -> None:

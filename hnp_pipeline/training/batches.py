@@ -69,7 +69,9 @@ class Feeder:
         """Pixels (b, H, W), uint8, for each array of positions in turn."""
         if self._resident is not None:
             resident = self._resident
-            return (resident[torch.from_numpy(rows).to(self._device, non_blocking=True)] for rows in batches)
+            if isinstance(batches, np.ndarray):  # an epoch's whole order at once: no copy, no wait within it
+                return (resident[rows] for rows in torch.from_numpy(batches).to(self._device))
+            return (resident[torch.from_numpy(rows).to(self._device)] for rows in batches)
         if self._device.type == "cpu":
             return (self._gather(rows, 0) for rows in batches)
         return self._prefetched(iter(batches))

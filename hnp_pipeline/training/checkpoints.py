@@ -1,15 +1,20 @@
 """A training's state on disk: tensors and plain facts in one safetensors file, which cannot hold code."""
 
+import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from hnp_pipeline import tables
+from hnp_pipeline.errors import StepError
 
 
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -17,6 +22,29 @@ def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with tables.replacing(path) as temporary:
         save_file(whole, temporary, metadata={"facts": json.dumps(facts)})
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a killed process left half written: ours (`.….tmp`) and safetensors' own (`.tmp…`)."""
+    for pattern in (".*.tmp", ".tmp*"):
+        for path in directory.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_told(what: str, directory: Path) -> Iterator[None]:
+    """Turn a failure to write within into a message that says what to do.
+
+    Raises:
+        StepError: the disk is full, or the folder may not be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise StepError(
+            f"{what}: cannot write to {directory} ({reason}): make room, and run again"
+        ) from error
 
 
 def load(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -54,3 +82,12 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tenso
 def group(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors called `<name>.…`, without that prefix."""
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def fingerprint(*inputs: object) -> str:
+    """What a checkpoint must agree on: all that the next epoch's bits depend on, the code too."""
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    text = json.dumps([*inputs, torch.__version__, np.__version__, code.hexdigest()])
+    return hashlib.sha256(text.encode()).hexdigest()

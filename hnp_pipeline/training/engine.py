@@ -1,10 +1,8 @@
 """One fold's training (paper, section 2.3): deterministic by seed, resumable, its best epoch kept."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from hnp_pipeline import schemas, study, tables
+from hnp_pipeline import study, tables
 from hnp_pipeline.errors import StepError
-from hnp_pipeline.progress import Report, silent
+from hnp_pipeline.progress import Report, silent, throttled
 from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.backbone import build_model
 from hnp_pipeline.training.batches import Feeder, Images, derive, epoch_order
@@ -29,41 +27,10 @@ from hnp_pipeline.training.devices import (
     threads_of,
 )
 from hnp_pipeline.training.epochs import EpochResult, auc, best_epoch, finished, validation_loss
-from hnp_pipeline.training.inference import infer, probabilities, save_model
+from hnp_pipeline.training.inference import infer, save_model
+from hnp_pipeline.training.results import FoldResult, NonFiniteError, predictions_table
 from hnp_pipeline.training.schedule import learning_rate
 from hnp_pipeline.training.tasks import AgeScale, labels_of, task_of
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What a training came to.
-
-    Attributes:
-        directory: holds model.safetensors, model.json and predictions.parquet.
-        best_epoch: whose weights and predictions those are.
-        history: every epoch, those before an interruption too.
-        predictions: sha256, level, probability, label of the held-out fold.
-        seconds: by stage (data_wait, forward_backward, validation, checkpoint), over all epochs.
-        resumed_epochs: how many epochs came from a checkpoint.
-        memory_format: the layout that it was trained in.
-    """
-
-    directory: Path
-    best_epoch: int
-    history: list[EpochResult]
-    predictions: pa.Table
-    seconds: dict[str, float]
-    resumed_epochs: int
-    memory_format: str
-
-
-class NonFiniteError(StepError):
-    """A loss or prediction became infinite or not a number; `sha256` names the images of the batch."""
-
-    def __init__(self, message: str, sha256: list[str]) -> None:
-        shown = ", ".join(s[:12] for s in sha256[:8]) + (" …" if len(sha256) > 8 else "")
-        super().__init__(f"{message}; images (SHA-256): {shown}. Lower training.learning_rate")
-        self.sha256 = sha256
 
 
 def train_fold(
@@ -100,7 +67,7 @@ def train_fold(
         on_epoch: told what each epoch came to.
 
     Raises:
-        StepError: too few images; a loss that is not finite (NonFiniteError); memory ran out.
+        StepError: too few images; a loss that is not finite (NonFiniteError); memory or disk is full.
         SettingsError: the settings' weights or device cannot be had.
     """
     torch.set_num_threads(threads_of(threads))
@@ -171,7 +138,9 @@ class _Fold:
         self.resumed = 0
         self.examples_hash = tables.content_hash(examples)
         machine = (threads_of(threads), self.device.type)
-        self.fingerprint = _fingerprint(training.hash, imaging.hash, *self.key, self.examples_hash, *machine)
+        self.fingerprint = checkpoints.fingerprint(
+            training.hash, imaging.hash, *self.key, self.examples_hash, *machine
+        )
 
     def run_epoch(self) -> None:
         """Train on every batch, validate, note the result, keep the weights if they are the best so far."""
@@ -228,7 +197,7 @@ class _Fold:
             loss.backward()
             self.optimiser.step()
             losses[step] = loss.detach()
-            if time.perf_counter() - looked > 2 and step + 1 < len(order):  # seconds
+            if time.perf_counter() - looked > 2:  # seconds
                 self._look(losses[: step + 1].cpu(), order)
                 looked = time.perf_counter()
         self._look(losses.cpu(), order)
@@ -238,26 +207,32 @@ class _Fold:
 
     def _look(self, losses: Tensor, order: np.ndarray) -> None:
         """Report the last of the epoch's losses so far, all of which must be finite."""
-        epoch, epochs = len(self.history), self.training.epochs
         wrong = np.flatnonzero(~np.isfinite(losses.numpy()))
         if len(wrong):
             first = wrong[0]
-            message = f"{self.name}, epoch {epoch + 1}, batch {first + 1}: the loss is {losses[first]:.0f}"
+            message = f"{self.name}, {self._epoch}, batch {first + 1}: the loss is {losses[first]:.0f}"
             raise NonFiniteError(message, self.sha256[order[first]].tolist())
         done, steps = len(losses), len(order)
-        line = f"epoch {epoch + 1}/{epochs}, batch {done}/{steps}, loss {losses[-1]:.3f}"
-        self.report((epoch + done / steps) / epochs, line)
+        self._report(0.9 * done / steps, f"batch {done}/{steps}, loss {losses[-1]:.3f}")
+
+    def _report(self, part: float, message: str) -> None:
+        """Say how far it is; `part` of this epoch is done."""
+        fraction = (len(self.history) + part) / self.training.epochs
+        self.report(fraction, f"{self._epoch}, {message}")
+
+    @property
+    def _epoch(self) -> str:
+        return f"epoch {len(self.history) + 1}/{self.training.epochs}"
 
     def _validate(self) -> np.ndarray:
         """Logits (n, units) of the held-out fold."""
         self.network.eval()
         size, ages = self.training.batch_size, self.ages[self.validation].to(self.device)
-        logits = infer([self.network], self.feeder, self.validation, [ages], size, self.training)[0]
+        report = throttled(lambda done, images: self._report(0.9 + 0.1 * done, f"validation, {images}"), 2)
+        logits = infer([self.network], self.feeder, self.validation, [ages], size, self.training, report)[0]
         wrong = ~np.isfinite(logits).all(axis=1)
         if wrong.any():
-            message = (
-                f"{self.name}, epoch {len(self.history) + 1}: predictions of the held-out fold not finite"
-            )
+            message = f"{self.name}, {self._epoch}: predictions are not finite"
             raise NonFiniteError(message, self.sha256[self.validation[wrong]].tolist())
         return logits
 
@@ -271,16 +246,20 @@ class _Fold:
         facts = {
             "fingerprint": self.fingerprint,
             "memory_format": self.memory_format,
+            "history": [asdict(r) for r in self.history],
             "seconds": self.seconds,
         }
-        checkpoints.save(self._checkpoint, tensors, {**facts, "history": [asdict(r) for r in self.history]})
+        with checkpoints.writing_told(self.name, self.directory):
+            checkpoints.save(self._checkpoint, tensors, facts)
         self.seconds["checkpoint"] += time.perf_counter() - start
 
     def restore(self) -> None:
         """Go on from the checkpoint, if it is of this very training; remove any other."""
+        checkpoints.sweep(self.directory)
         found = checkpoints.load(self._checkpoint, self.fingerprint)
         if found is None:
-            self._checkpoint.unlink(missing_ok=True)
+            with checkpoints.writing_told(self.name, self.directory):
+                self._checkpoint.unlink(missing_ok=True)
             return
         tensors, facts = found
         self.memory_format = facts["memory_format"]
@@ -295,9 +274,10 @@ class _Fold:
 
     def finish(self) -> FoldResult:
         """Write the best epoch's model and predictions; model.json goes first and comes last."""
-        predictions = self._predictions()
-        (self.directory / "model.json").unlink(missing_ok=True)
-        tables.write_table(predictions, self.directory / "predictions.parquet")
+        labels = self.labels[self.validation].numpy()
+        predictions = predictions_table(
+            self.sha256[self.validation], self.task.outputs, self.best_logits, labels
+        )
         best = best_epoch(self.history)
         facts = {
             "task": self.task.name,
@@ -315,34 +295,15 @@ class _Fold:
             "predictions": tables.content_hash(predictions),
             "seconds": self.seconds,
         }
-        save_model(self.best, self.directory, facts)
-        self._checkpoint.unlink(missing_ok=True)
+        with checkpoints.writing_told(self.name, self.directory):
+            (self.directory / "model.json").unlink(missing_ok=True)
+            tables.write_table(predictions, self.directory / "predictions.parquet")
+            save_model(self.best, self.directory, facts)
+            self._checkpoint.unlink(missing_ok=True)
         return FoldResult(
             self.directory, best, self.history, predictions, self.seconds, self.resumed, self.memory_format
         )
 
-    def _predictions(self) -> pa.Table:
-        outputs, rows = self.task.outputs, self.validation
-        columns = [c for c in schemas.VALIDATION_PREDICTIONS if c.name in ("level", "probability", "label")]
-        schema = pa.schema([("sha256", pa.string()), *schemas.schema(columns)])
-        values = (
-            np.repeat(self.sha256[rows], len(outputs)),
-            np.tile(np.array(outputs, dtype=object), len(rows)),
-            probabilities(self.best_logits[:, : len(outputs)]).ravel(),
-            self.labels[rows].numpy().astype(np.int8).ravel(),
-        )
-        arrays = [pa.array(v, field.type) for v, field in zip(values, schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=schema)
-
     @property
     def _checkpoint(self) -> Path:
         return self.directory / "checkpoint.safetensors"
-
-
-def _fingerprint(*inputs: object) -> str:
-    """What a checkpoint must agree on: all that the next epoch's bits depend on, the code too."""
-    code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        code.update(path.read_bytes())
-    text = json.dumps([*inputs, torch.__version__, np.__version__, code.hexdigest()])
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -46,7 +46,9 @@ def test_the_hash_knows_content_not_names(tmp_path: Path, rows: tuple[list[Row],
     xrays, readings = rows
     usual = hashed(xrays, readings)
     renamed = [r | {"row": r["row"] + 100, "image_id": f"{r['collection']}/{r['row'] + 100}"} for r in xrays]
-    pseudonyms = [[r | {"patient_key": r["patient_key"] + "!"} for r in rows] for rows in (renamed[::-1], readings)]
+    pseudonyms = [
+        [r | {"patient_key": r["patient_key"] + "!"} for r in rows] for rows in (renamed[::-1], readings)
+    ]
     assert hashed(*pseudonyms) == usual
     assert hashed(xrays, [*readings[1:], readings[0] | {"l1_2": 1}]) != usual  # a label
     assert hashed([xrays[0] | {"age": 50.5}, *xrays[1:]], readings) != usual

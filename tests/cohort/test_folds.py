@@ -11,7 +11,9 @@ from hnp_pipeline.vocabulary import LEVELS
 
 PREVALENCES = np.array([0.0311, 0.0610, 0.1120, 0.2916, 0.2487])  # Table 1
 CORRELATION = 0.24
-TABLE_1 = np.array([0.0032, 0.0032, 0.0036, 0.0056, 0.0024])  # its largest deviation of a fold's share, by level
+TABLE_1 = np.array(
+    [0.0032, 0.0032, 0.0036, 0.0056, 0.0024]
+)  # its largest deviation of a fold's share, by level
 FOLDS = 4
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -49,7 +49,9 @@ def test_ninety_one_do_not(verdicts: Any, days: int) -> None:
 def test_the_nearest_serves_and_of_two_the_later(verdicts: Any) -> None:
     two = [reading(mri_date=after(5), labels="00001"), reading(mri_date=after(-5), labels="10000")]
     assert verdicts([xray()], two) == {"first/1": (after(5), "00001")}
-    assert verdicts([xray()], [*two, reading(mri_date=after(-4), labels="01000")]) == {"first/1": (after(-4), "01000")}
+    assert verdicts([xray()], [*two, reading(mri_date=after(-4), labels="01000")]) == {
+        "first/1": (after(-4), "01000")
+    }
 
 
 def test_two_readings_on_one_day_count_as_one(verdicts: Any) -> None:
@@ -86,7 +88,9 @@ def test_another_surgery_or_patient_does_not_block(verdicts: Any) -> None:
 
 def test_the_nearest_is_blocked_and_another_serves(verdicts: Any) -> None:
     readings = [reading(mri_date=after(3)), reading(mri_date=after(-60), labels="11111")]
-    assert verdicts([xray()], readings, [surgery(surgery_date=after(2))]) == {"first/1": (after(-60), "11111")}
+    assert verdicts([xray()], readings, [surgery(surgery_date=after(2))]) == {
+        "first/1": (after(-60), "11111")
+    }
 
 
 def test_the_study_period_and_the_birthday(verdicts: Any) -> None:
@@ -95,7 +99,10 @@ def test_the_study_period_and_the_birthday(verdicts: Any) -> None:
     readings = [reading(mri_date=datetime.date(*d)) for d in dates]
     reasons = [isinstance(v, str) and v for v in verdicts(xrays, readings).values()]
     assert sorted(map(str, reasons)) == ["False", "False", "outside_study_period", "outside_study_period"]
-    assert verdicts([xray(age=18.0), xray(row=2, age=17.99, under_age=True)], [reading()])["first/2"] == "under_age"
+    assert (
+        verdicts([xray(age=18.0), xray(row=2, age=17.99, under_age=True)], [reading()])["first/2"]
+        == "under_age"
+    )
 
 
 def test_conflicts_over_collections(verdicts: Any) -> None:
@@ -184,7 +191,9 @@ def test_details_lead_to_the_row(tmp_path: Path) -> None:
         reading("o", mri_date=after(-112), row=5),
         reading("s", mri_date=after(10), row=6),
     ]
-    sources = write_sources(tmp_path, xrays, readings, [surgery("s", after(9)), surgery("s", after(4))], ("w",))
+    sources = write_sources(
+        tmp_path, xrays, readings, [surgery("s", after(9)), surgery("s", after(4))], ("w",)
+    )
     found = build_cohort(sources, study.Cohort())
     details = {r["image_id"]: (r["reason"], r["detail"]) for r in found.exclusions.to_pylist()}
     assert details == {
@@ -197,7 +206,10 @@ def test_details_lead_to_the_row(tmp_path: Path) -> None:
         ),
         "first/4": ("unreadable_image", "truncated"),
         "first/5": ("unknown_view", "view found: AAAA-99"),
-        "first/6": ("outside_study_period", "x-ray on 2009-01-02; the study runs from 2010-01-01 to 2021-02-28"),
+        "first/6": (
+            "outside_study_period",
+            "x-ray on 2009-01-02; the study runs from 2010-01-01 to 2021-02-28",
+        ),
         "first/7": ("under_age", "17.9 years old on 2015-03-01"),
         "first/8": ("no_mri_reading", "no usable MRI reading in any collection"),
         "first/9": ("non_lumbar_reading", "1 MRI reading (mri_readings first/2), none of the lumbar spine"),
@@ -205,7 +217,10 @@ def test_details_lead_to_the_row(tmp_path: Path) -> None:
             "unlabelled_reading",
             "2 lumbar MRI readings (mri_readings first/3 …), none labelled at all five levels",
         ),
-        "first/11": ("outside_interval", "nearest labelled lumbar reading is 112 days earlier (mri_readings first/5)"),
+        "first/11": (
+            "outside_interval",
+            "nearest labelled lumbar reading is 112 days earlier (mri_readings first/5)",
+        ),
         "first/12": ("surgery_between", "x-ray 2015-03-01, MRI 2015-03-11, surgery on 2015-03-05"),
         "first/14": ("duplicate_image", "another image of the same bytes: first/13"),
         "second/1": ("in_development", "the patient is in the development cohort: first/13"),
@@ -214,7 +229,9 @@ def test_details_lead_to_the_row(tmp_path: Path) -> None:
     }
     assert {r for r, _ in details.values()} == {r.value for r in Reason}
     assert list(details) == [r["image_id"] for r in found.exclusions.to_pylist()]
-    assert list(details)[1:3] == ["first/2", "first/3"] and list(details)[9] == "first/10"  # by number, not as text
+    assert (
+        list(details)[1:3] == ["first/2", "first/3"] and list(details)[9] == "first/10"
+    )  # by number, not as text
 
 
 def many(rows: int = 240) -> tuple[list[Row], list[Row]]:
@@ -229,7 +246,9 @@ def test_folds_know_neither_row_order_nor_pseudonyms(tmp_path: Path) -> None:
     renamed = [r | {"patient_key": r["patient_key"][::-1] + "x"} for r in xrays]
     numbered = [r | {"row": 1000 - r["row"], "image_id": f"first/{1000 - r['row']}"} for r in renamed]
     theirs = [r | {"patient_key": r["patient_key"][::-1] + "x"} for r in readings]
-    two = build_cohort(write_sources(tmp_path / "2", numbered, theirs[::-1]), study.Cohort(), threads=1).cohort
+    two = build_cohort(
+        write_sources(tmp_path / "2", numbered, theirs[::-1]), study.Cohort(), threads=1
+    ).cohort
     folds = [dict(zip(t["sha256"].to_pylist(), t["fold"].to_pylist(), strict=True)) for t in (one, two)]
     assert folds[0] == folds[1] and set(folds[0].values()) == {0, 1, 2, 3}
     other = build_cohort(write_sources(tmp_path / "1", xrays, readings), study.Cohort(seed=1)).cohort
@@ -278,8 +297,10 @@ def test_without_surgeries_the_criterion_is_not_applied(tmp_path: Path) -> None:
 @pytest.mark.parametrize("roles", [{"first": "development"}, {"first": "development", "second": "testing"}])
 def test_a_collection_without_a_role(tmp_path: Path, roles: dict[str, str]) -> None:
     sources = write_sources(tmp_path, [xray(), xray("second", 1)], [reading()])
-    with pytest.raises(StepError, match="second|testing"):
-        build_cohort(Sources(sources.radiographs, sources.readings, [], sources.withdrawn, roles), study.Cohort())
+    with pytest.raises(StepError, match=r"second|testing"):
+        build_cohort(
+            Sources(sources.radiographs, sources.readings, [], sources.withdrawn, roles), study.Cohort()
+        )
 
 
 def test_withdrawn_may_hold_nothing_and_nulls(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ withdrawn = st.sets(st.sampled_from(["p1", "p9"]), max_size=1).map(tuple)
 
 
 @settings(
-    max_examples=int(os.environ.get("HNP_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("HNP_EXAMPLES", "50")),
     deadline=None,
     derandomize=True,
     database=None,

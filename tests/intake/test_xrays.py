@@ -33,55 +33,52 @@ def test_a_good_row(deliver, key):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("row", "missing"),
-    [
-        (" ,2020-03-01,AP,f,,40,,", "patient_id: blank"),
-        ("P,,AP,f,,40,,", "study_date: blank"),
-        ("P,2020-13-45,AP,f,,40,,", "study_date: 9999-99-99 is not a date"),
-        ("P,03/04/2020,AP,f,,40,,", "study_date: 99/99/9999 is not a date"),
-        ("P,2020-03-01, ,f,,40,,", "view: blank"),
-        ("P,2020-03-01,AP, ,,40,,", "file: blank"),
-        ("P,2020-03-01,AP,f,,,,", "age: blank"),
-        ("P,2020-03-01,AP,f,Kim,,,", "birth_date: Aaa is not a date; age: blank"),
-        ("P,2020-03-01,AP,f,,Kim,,", "age: Aaa is not an age from 0 to 120"),
-        ("P,2020-03-01,AP,f,,121,,", "age: 999 is not an age from 0 to 120"),
-        ("P,2020-03-01,AP,f,,120.01,,", "age: 999.99 is not an age from 0 to 120"),
-        ("P,2020-03-01,AP,f,,-1,,", "age: -9 is not an age from 0 to 120"),
-        ("P,2020-03-01,AP,f,,1e1,,", "age: 9a9 is not an age from 0 to 120"),
-        ("P,2020-03-01,AP,f,2020-03-02,40,,", "birth_date: after study_date"),
-        ("P,2020-03-01,AP,f,1900-02-28,40,,", "birth_date: more than 120 years before study_date"),
-        ("P,2020-03-01,AP,f,Kim,x,,", "birth_date: Aaa is not a date; age: a is not an age from 0 to 120"),
-        (",,,,,,,Seoul", "patient_id: blank; study_date: blank; view: blank; file: blank; age: blank"),
-        ("P,2020-03-01,AP,f,Kim,40,,", None),  # the age can be read
-        ("P,2020-03-01,AP,f,1900-03-01,,,", None),  # 120 to the day
-        ("P,2020-03-01,AP,f,2020-03-01,,,", None),
-        ("P,2020-03-01,XX,f,,0,,", None),  # an unknown view is not a missing one
-    ],
-)
-def test_missing_says_what_was_found_by_shape(deliver, key, row, missing):
-    (found,) = _read(deliver, key, row)
-    assert found["missing"] == missing
-    age_is_known = missing is None or ("age" not in missing and "birth_date" not in missing)
-    assert (found["age"] is not None) == age_is_known
+MISSING = [
+    (" ,2020-03-01,AP,f,,40,,", "patient_id: blank"),
+    ("P,,AP,f,,40,,", "study_date: blank"),
+    ("P,2020-13-45,AP,f,,40,,", "study_date: 9999-99-99 is not a date"),
+    ("P,03/04/2020,AP,f,,40,,", "study_date: 99/99/9999 is not a date"),
+    ("P,2020-03-01, ,f,,40,,", "view: blank"),
+    ("P,2020-03-01,AP, ,,40,,", "file: blank"),
+    ("P,2020-03-01,AP,f,,,,", "age: blank"),
+    ("P,2020-03-01,AP,f,Kim,,,", "birth_date: Aaa is not a date; age: blank"),
+    ("P,2020-03-01,AP,f,,Kim,,", "age: Aaa is not an age from 0 to 120"),
+    ("P,2020-03-01,AP,f,,121,,", "age: 999 is not an age from 0 to 120"),
+    ("P,2020-03-01,AP,f,,120.01,,", "age: 999.99 is not an age from 0 to 120"),
+    ("P,2020-03-01,AP,f,,-1,,", "age: -9 is not an age from 0 to 120"),
+    ("P,2020-03-01,AP,f,,1e1,,", "age: 9a9 is not an age from 0 to 120"),
+    ("P,2020-03-01,AP,f,2020-03-02,40,,", "birth_date: after study_date"),
+    ("P,2020-03-01,AP,f,1900-02-28,40,,", "birth_date: more than 120 years before study_date"),
+    ("P,2020-03-01,AP,f,Kim,x,,", "birth_date: Aaa is not a date; age: a is not an age from 0 to 120"),
+    (",,,,,,,Seoul", "patient_id: blank; study_date: blank; view: blank; file: blank; age: blank"),
+    ("P,2020-03-01,AP,f,Kim,40,,", None),  # the age can be read
+    ("P,2020-03-01,AP,f,1900-03-01,,,", None),  # 120 to the day
+    ("P,2020-03-01,AP,f,2020-03-01,,,", None),
+    ("P,2020-03-01,XX,f,,0,,", None),  # an unknown view is not a missing one
+]
 
 
-@pytest.mark.parametrize(
-    ("born", "today", "under_age"),
-    [
+def test_missing_says_what_was_found_by_shape(deliver, key):
+    rows = _read(deliver, key, *(row for row, _ in MISSING))
+    for found, (row, missing) in zip(rows, MISSING, strict=True):
+        assert found["missing"] == missing, row
+        age_is_known = missing is None or ("age" not in missing and "birth_date" not in missing)
+        assert (found["age"] is not None) == age_is_known, row
+
+
+def test_the_18th_birthday_itself_is_adult(deliver, key):
+    cases = [
         ("2002-03-01", "2020-02-29", True),
         ("2002-03-01", "2020-03-01", False),
         ("2004-02-29", "2022-02-28", True),
         ("2004-02-29", "2022-03-01", False),  # 1 March where the year has no 29 February
         ("2002-02-28", "2020-02-28", False),
-    ],
-)
-def test_the_18th_birthday_itself_is_adult(deliver, key, born, today, under_age):
-    (row,) = _read(deliver, key, f"P,{today},AP,f,{born},50,,")
-    assert row["under_age"] is under_age
-    assert row["missing"] is None
-    (row,) = _read(deliver, key, f"P,{today},AP,f,{born},50,,", minimum_age=0)
-    assert row["under_age"] is False
+    ]
+    lines = [f"P,{today},AP,f,{born},50,," for born, today, _ in cases]
+    rows = _read(deliver, key, *lines)
+    assert [r["under_age"] for r in rows] == [under_age for *_, under_age in cases]
+    assert {r["missing"] for r in rows} == {None}
+    assert not any(r["under_age"] for r in _read(deliver, key, *lines, minimum_age=0))
 
 
 def test_age_without_birth_date(deliver, key):

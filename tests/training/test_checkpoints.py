@@ -1,10 +1,13 @@
+import errno
 import io
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
+from hnp_pipeline.errors import StepError
 from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.devices import in_layout
 
@@ -61,6 +64,16 @@ def test_every_cut_is_no_checkpoint(tmp_path: Path) -> None:
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
         assert checkpoints.load(path, "x") is None, length
+
+
+def test_full_disk_is_told(tmp_path: Path) -> None:
+    said = pytest.raises(StepError, match=r"fold 1: cannot write to .*No space left on device.*: make room")
+    with said, checkpoints.writing_told("training of level, fold 1", tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with said, checkpoints.writing_told("training of level, fold 1", tmp_path):
+        raise SafetensorError(
+            "I/O error: No space left on device (os error 28)"
+        )  # what safetensors makes of it
 
 
 def _step(network: torch.nn.Module, optimiser: torch.optim.Optimizer, pixels: torch.Tensor) -> None:

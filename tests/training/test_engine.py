@@ -18,7 +18,9 @@ from training_sets import ArrayStore, make_set
 from hnp_pipeline import study
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.training.backbone import timm
-from hnp_pipeline.training.engine import EpochResult, FoldResult, NonFiniteError, train_fold
+from hnp_pipeline.training.engine import train_fold
+from hnp_pipeline.training.epochs import EpochResult
+from hnp_pipeline.training.results import FoldResult, NonFiniteError
 
 Set = tuple[ArrayStore, pa.Table]
 IMAGING = study.Imaging(size=32)
@@ -94,7 +96,7 @@ def test_interrupted_at_every_epoch_equals_uninterrupted(
     whole = _fold(small, training, tmp_path / "whole")
 
     directory = tmp_path / "parts"
-    for epoch in (1, 2):
+    for epoch in (1, 2, 3):
 
         def stop(result: EpochResult, epoch: int = epoch) -> None:
             if result.epoch == epoch:
@@ -106,7 +108,7 @@ def test_interrupted_at_every_epoch_equals_uninterrupted(
 
     heard: list[EpochResult] = []
     parts = _fold(small, training, directory, on_epoch=heard.append)
-    assert parts.resumed_epochs == 2 and [r.epoch for r in heard] == [1, 2, 3]
+    assert parts.resumed_epochs == 3 and [r.epoch for r in heard] == [1, 2, 3]
     assert _same(tmp_path / "whole", directory)
     assert parts.predictions.equals(whole.predictions)
     untimed = [{**vars(r), "seconds": 0} for r in parts.history]
@@ -138,8 +140,12 @@ def test_killed_equals_uninterrupted(small: Set, tiny: study.Training, tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", code], timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL
+    for half_written in (".model.safetensors.7-ab.tmp", ".tmpBLhded"):
+        (tmp_path / "killed" / half_written).write_bytes(b"half")
     result = _fold(small, training, tmp_path / "killed")
     assert result.resumed_epochs == 2
+    left = ["model.json", "model.safetensors", "predictions.parquet"]
+    assert sorted(p.name for p in (tmp_path / "killed").iterdir()) == left
     _fold(small, training, tmp_path / "whole")
     assert _same(tmp_path / "killed", tmp_path / "whole")
 
@@ -228,12 +234,18 @@ def test_loss_that_is_not_finite_names_the_images(small: Set, tiny: study.Traini
     path = tmp_path / "weights.safetensors"
     save_file(broken.state_dict(), path)
     weights = study.Weights(source="file", file=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    with pytest.raises(NonFiniteError, match="epoch 1, batch 1: the loss is nan") as caught:
+    with pytest.raises(NonFiniteError, match="epoch 1/2, batch 1: the loss is nan") as caught:
         _fold(small, tiny.model_copy(update={"weights": weights}), tmp_path / "fold")
     examples = small[1].filter(pa.compute.not_equal(small[1]["fold"], 1))
     assert len(caught.value.sha256) == 8 and set(caught.value.sha256) <= set(examples["sha256"].to_pylist())
     assert caught.value.sha256[0][:12] in str(caught.value)
     assert not list(tmp_path.glob("fold/*"))
+
+
+def test_a_folder_that_cannot_be_written(small: Set, tiny: study.Training, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StepError, match=r"training of level, fold 1: cannot write to .*: make room"):
+        _fold(small, tiny, tmp_path / "file" / "fold")
 
 
 def test_gradient_checkpointing_learns_the_same(small: Set, tiny: study.Training, tmp_path: Path) -> None:
@@ -250,4 +262,6 @@ def test_progress_goes_to_one(small: Set, tiny: study.Training, tmp_path: Path) 
     _fold(small, tiny, tmp_path, report=lambda fraction, message: heard.append((fraction, message)))
     fractions = [f for f, _ in heard]
     assert fractions == sorted(fractions) and fractions[-1] == 1
-    assert heard[-1][1].startswith("epoch 2/2, batch 4/4, loss 0.")
+    assert heard[0][1].startswith("epoch 1/2, batch ") and ", loss 0." in heard[0][1]
+    assert any(m.startswith("epoch 2/2, batch 4/4, loss") for _, m in heard)
+    assert heard[-1][1].startswith("epoch 2/2, validation, 12 of 12 images")

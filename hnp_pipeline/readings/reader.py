@@ -1,0 +1,389 @@
+"""Reads a report sentence by sentence: which herniations it states, where, and what leans on what was said before."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from hnp_pipeline.readings.attachment import (
+    attach,
+    coordinated,
+    destinations,
+    pair_respectively,
+    split_at_headings,
+    split_lists,
+)
+from hnp_pipeline.readings.claims import Claim, judge
+from hnp_pipeline.readings.document import Sentence
+from hnp_pipeline.readings.exceptions import Excepted, exception
+from hnp_pipeline.readings.idioms import read_idioms
+from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.mentions import LUMBAR_DISCS, Mention
+from hnp_pipeline.readings.tokens import Token, tokenise
+from hnp_pipeline.study import Readings
+
+K = Kind
+_LONGEST = 200  # characters of evidence
+_CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
+_WORTH = frozenset({K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.THE})
+
+
+@dataclass(slots=True)
+class Statement:
+    """What a report says of herniation at some levels. `says`: 1 there, -1 not there, 0 not about now."""
+
+    says: int
+    discs: frozenset[int] | None  # None: no level
+    hedged: bool
+    past: bool
+    words: str
+
+
+@dataclass(slots=True)
+class State:
+    """What has been read so far."""
+
+    text: str
+    lower: str
+    mentions: list[Mention]
+    settings: Readings
+    statements: list[Statement] = field(default_factory=list)
+    heading: Mention | None = None
+    heading_alone: bool = False
+    topic: frozenset[int] | None = None  # what the last sentence was about
+    named: frozenset[int] = frozenset()
+    group: frozenset[int] = frozenset()  # the levels named last
+    claim: int | None = None  # what the last sentence said: 1, 0 (a bulge), -1
+    dangling: bool = False  # the last sentence named a herniation without a level: `HNP:` and levels below
+    sentence: str = ""
+
+
+def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> None:
+    """Take in one sentence."""
+    if sentence.fresh and not state.heading_alone:
+        state.heading, state.topic, state.dangling = None, None, False
+    tokens = tokenise(
+        state.lower, sentence.start, sentence.end, mentions, state.settings.bulging_is_herniation
+    )
+    while tokens and tokens[0].kind is None and not tokens[0].word.isalpha():
+        del tokens[0]
+    if not tokens:
+        return
+    state.sentence = shorten(state.text[sentence.start : sentence.end])
+    for heading, unit in split_at_headings(tokens):
+        if heading is not None:
+            state.heading, state.topic = heading, None
+            state.group = _resolve(state, heading)
+            state.named |= state.group
+            state.heading_alone = not unit
+        elif sentence.first and mentions and not state.heading_alone:
+            state.heading = None  # a line with levels of its own ends what an earlier heading covered
+        if unit:
+            _read_unit(state, sentence, unit)
+            state.heading_alone = False
+        elif state.dangling and heading is not None:
+            _settle(state, _resolve(state, heading))
+
+
+def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
+    """Take in what stands under one heading of a sentence."""
+    unit = split_lists(unit)
+    _bar_denied_levels(unit)
+    if (pairs := pair_respectively(unit)) is not None:
+        _read_pairs(state, unit, pairs)
+        return
+    clauses = _clauses(unit, state.lower)
+    before = _trailing(state, clauses)  # levels of the clauses before
+    for lead, clause in clauses:
+        _read_clause(state, sentence, lead, clause, before)
+        for t in clause:
+            if t.mention is not None:
+                before = _resolve(state, t.mention)
+    first = next((j for j, t in enumerate(unit) if t.kind in _CONTENT), None)
+    mention = unit[first].mention if first is not None else None
+    if mention is not None and first is not None and first <= 2 and not _all_normal(unit):
+        state.topic = _resolve(state, mention)
+    elif any(t.kind is K.LEVEL for t in unit):
+        state.topic = None
+
+
+def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Token]]]:
+    """The clauses of a sentence, each with the word that leads it in."""
+    clauses: list[tuple[Token | None, list[Token]]] = [(None, [])]
+    for t, after in zip(unit, [*unit[1:], None], strict=True):
+        if t.kind in (K.STOP, K.BUT):
+            clauses.append((t, []))
+            continue
+        clauses[-1][1].append(t)
+        if (
+            t.korean
+            and after is not None
+            and after.kind is K.LEVEL
+            and t.kind in (K.SEEN, K.NEGATED, K.NORMAL)
+        ):
+            # a sentence that ends without a full stop: …있음 L5-S1은
+            if lower[t.start : after.start].rstrip()[-1:] in "음임됨함다상":
+                clauses.append((None, []))
+    return [(lead, clause) for lead, clause in clauses if clause]
+
+
+def _trailing(state: State, clauses: list[tuple[Token | None, list[Token]]]) -> frozenset[int] | None:
+    """The level that a sentence keeps for its end: `a protrusion, but no extrusion, at L4-5`."""
+    levels = [t for _, clause in clauses for t in clause if t.kind is K.LEVEL]
+    lead, end = clauses[-1] if clauses else (None, [])
+    at = len(end) - 2
+    while at > 0 and end[at].kind in (K.THE, K.PLAIN):
+        at -= 1
+    if len(levels) != 1 or lead is None or lead.kind is not K.BUT or at < 1 or end[-1].mention is None:
+        return None
+    apart = end[at].kind is K.AT and end[at - 1].kind is K.COMMA
+    return _resolve(state, end[-1].mention) if apart else None
+
+
+def _read_pairs(state: State, unit: list[Token], pairs: list[tuple[int, Mention]]) -> None:
+    read_idioms(unit, state.lower)
+    for i, mention in pairs:
+        if unit[i].kind is K.FINDING:
+            _record(state, judge(unit, i, range(0)), _resolve(state, mention))
+    state.group = frozenset[int]().union(*(m.lumbar for _, m in pairs))
+    state.named |= state.group
+
+
+def _all_normal(unit: list[Token]) -> bool:
+    """Whether a sentence about a level says that it is normal (and not only its height or signal)."""
+    if any(t.kind is K.EXCEPT for t in unit):
+        return True
+    normal = any(t.kind is K.NORMAL for t in unit)
+    return normal and not any(t.word in ("height", "signal", "hydration", "space", "alignment") for t in unit)
+
+
+def _bar_denied_levels(unit: list[Token]) -> None:
+    """`at L4-5 but not at L5-S1`: mark the level that is denied, so that the clause stays one."""
+    for i, t in enumerate(unit[:-2]):
+        if t.word == "but" and unit[i + 1].word == "not":
+            at = i + 2
+            while at < len(unit) and unit[at].kind in (K.AT, K.THE):
+                at += 1
+            if (
+                at < len(unit)
+                and unit[at].kind is K.LEVEL
+                and not any(x.kind is K.FINDING for x in unit[at : at + 3])
+            ):
+                unit[at].negative = True
+                t.kind, unit[i + 1].kind = K.COMMA, None
+
+
+def _read_clause(
+    state: State, sentence: Sentence, lead: Token | None, tokens: list[Token], before: frozenset[int] | None
+) -> None:
+    read_idioms(tokens, state.lower)
+    findings = [i for i, t in enumerate(tokens) if t.kind is K.FINDING]
+    if findings:
+        state.dangling = False
+        excepted = exception(tokens)
+        claims = [judge(tokens, i, excepted.span) for i in findings]
+        _read_marks(state, tokens, claims[0])
+        barred = destinations(tokens) | {j for j, t in enumerate(tokens) if t.negative or t.positive}
+        free = any(t.kind is K.LEVEL and j not in barred for j, t in enumerate(tokens))
+        if free or not any(t.negative or t.positive for t in tokens):
+            for claim in claims:
+                _read_claim(state, sentence, tokens, claim, excepted, barred, before)
+        _read_too(state, tokens, claims)
+    else:
+        _lean_on_earlier(state, lead, tokens)
+    for t in tokens:
+        if t.mention is not None:
+            state.group = _resolve(state, t.mention) or state.group
+            state.named |= state.group
+
+
+def _read_claim(
+    state: State,
+    sentence: Sentence,
+    tokens: list[Token],
+    claim: Claim,
+    excepted: Excepted,
+    barred: set[int],
+    before: frozenset[int] | None,
+) -> None:
+    """Find the levels of a claim and keep it."""
+    i = claim.index
+    inside = i in excepted.span
+    out = barred if inside else barred | excepted.levels
+    normal = any(t.kind in (K.NORMAL, K.NEGATED) for t in tokens)
+    if claim.says > 0 and i < excepted.span.start and excepted.levels and normal:
+        # disc protrusion, L4-5 외 다른 level은 정상
+        others = {k for k, t in enumerate(tokens) if t.kind is K.LEVEL and k > i}
+        out, inside = barred | (others - excepted.levels), True
+    level = attach(tokens, i, out)
+    discs = _discs_of(state, tokens, level, before, out)
+    if discs is None and claim.says == 1 and any(t.kind is K.REGION for t in tokens[max(0, i - 4) : i]):
+        return
+    if level is None and claim.says < 0 and excepted.flips:
+        discs = None
+    denied = _union(state, [t for t in tokens if t.negative])
+    if claim.says > 0 and discs and not discs <= denied:
+        discs = discs - denied  # at all levels, not at L5-S1
+    if not inside and excepted.levels:
+        exceptions = _union(state, [tokens[k] for k in excepted.levels])
+        if claim.says > 0 and discs:
+            discs = discs - exceptions
+        elif claim.says < 0 and excepted.flips:
+            _record(state, Claim(i, 1, claim.hedged), exceptions)
+    if discs is None and sentence.elsewhere:
+        return
+    _record(state, claim, discs)
+    state.dangling = state.dangling or (claim.says == 1 and discs is None)
+
+
+def _read_marks(state: State, tokens: list[Token], claim: Claim) -> None:
+    """`HNP: L4-5 (+), L5-S1 (-)`, `protrusion at L4-5, not at L5-S1`."""
+    for t in tokens:
+        if t.mention is not None and (t.negative or t.positive):
+            says = 1 if t.positive else -1
+            _record(state, Claim(claim.index, says, claim.hedged), _resolve(state, t.mention))
+
+
+def _read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
+    """`L4-5 protrusion, and L5-S1 too`."""
+    for j, t in enumerate(tokens[:-1]):
+        if t.mention is not None and tokens[j + 1].kind is K.DITTO:
+            said = [c for c in claims if c.index < j]
+            if said and said[-1].says:
+                _record(state, said[-1], _resolve(state, t.mention, tokens[:j]))
+
+
+def _discs_of(
+    state: State, tokens: list[Token], j: int | None, before: frozenset[int] | None, barred: set[int]
+) -> frozenset[int] | None:
+    if j is not None:
+        mention = tokens[j].mention
+        assert mention is not None
+        if mention.kind == "all" and state.heading is not None and len(state.heading.lumbar) > 1:
+            return _resolve(state, state.heading)  # L3-S1: HNP at each level
+        if not (mention.weak and state.heading is not None):
+            found = frozenset[int]()
+            for k in coordinated(tokens, j, barred):
+                if (member := tokens[k].mention) is not None:
+                    found |= _resolve(state, member, tokens[:k])
+            return found
+    if before is not None:
+        return before
+    if state.heading is not None:
+        return _resolve(state, state.heading)
+    if state.topic is not None:
+        return state.topic
+    if state.group and any(
+        t.kind is K.PRONOUN or t.word in ("here", "there is also", "이곳", "여기") for t in tokens[:2]
+    ):
+        return state.group
+    return None
+
+
+def _lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> None:
+    """A clause without a herniation may say something of the last: `L5-S1: same`, `L5-S1 does not`, `it has resolved`."""
+    kinds = {t.kind for t in tokens}
+    content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
+    if content:
+        state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
+        return
+    if not state.statements:
+        return
+    last = state.statements[-1]
+    levels = [t for t in tokens if t.mention is not None]
+    denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
+    if K.DITTO in kinds and state.claim is not None:
+        discs = (
+            _union(state, levels[-1:])
+            if levels
+            else _resolve(state, state.heading)
+            if state.heading
+            else None
+        )
+        if state.claim and discs:
+            _record(state, Claim(0, state.claim, last.hedged), discs)
+    elif levels:
+        _read_ellipsis(state, lead, tokens, _union(state, levels), denies)
+    elif K.RESOLVED in kinds:
+        last.says = -1
+    else:
+        leans = any(t.kind is K.PRONOUN or t.word in ("which", "now", "since", "현재") for t in tokens[:2])
+        if leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}:
+            last.says = -1
+        elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
+            last.past = False
+
+
+def _read_ellipsis(
+    state: State, lead: Token | None, tokens: list[Token], discs: frozenset[int], denies: bool
+) -> None:
+    """A clause of hardly more than levels: `but not at L5-S1`, `L5-S1 does`, `L5-S1에는 있음`, a list below `HNP:`."""
+    last = state.statements[-1]
+    kinds = {t.kind for t in tokens}
+    but = lead is not None and lead.kind is K.BUT
+    korean = lead is not None and lead.korean and kinds & {K.SEEN, K.NEGATED} and len(tokens) <= 5
+    does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
+    if (
+        but
+        and lead is not None
+        and lead.word == "but"
+        and not denies
+        and last.discs
+        and discs < last.discs
+        and last.says > 0
+    ):
+        last.discs = last.discs - discs  # all levels but L1-2
+    elif but or korean or does:
+        if last.says:
+            _record(state, Claim(0, -1 if denies else 1, last.hedged), discs)
+    elif state.dangling and not denies:
+        _settle(state, discs)
+
+
+def _settle(state: State, discs: frozenset[int]) -> None:
+    """Give a herniation that was named above its list of levels (`HNP:` … `- L4-5`)."""
+    named = next((s for s in reversed(state.statements) if s.says == 1), None)
+    if named is not None:
+        named.discs = (named.discs or frozenset()) | discs
+
+
+def _record(state: State, claim: Claim, discs: frozenset[int] | None) -> None:
+    if discs is not None and not discs:
+        return  # another region's
+    words = state.sentence
+    if state.heading is not None and discs is not None:
+        title = state.text[state.heading.start : state.heading.end]
+        if title not in words:
+            words = f"{title}: {words}"
+    state.statements.append(Statement(claim.says, discs, claim.hedged, claim.past, words))
+    state.claim = claim.says or state.claim
+
+
+def _union(state: State, levels: list[Token]) -> frozenset[int]:
+    return frozenset[int]().union(*(_resolve(state, t.mention) for t in levels if t.mention is not None))
+
+
+def _resolve(state: State, mention: Mention, earlier: list[Token] | None = None) -> frozenset[int]:
+    """The discs that a mention stands for, here; none of the five where it is another region's."""
+    if mention.kind in ("discs", "all"):
+        return frozenset(mention.lumbar)
+    group = state.group
+    here = frozenset[int]()
+    for t in earlier or ():
+        if t.mention is not None and t.mention.kind == "discs":
+            group = frozenset(t.mention.lumbar)
+            here |= group
+    if mention.kind == "rest":
+        return frozenset(LUMBAR_DISCS) - (state.named | here)
+    shift = {"same": 0, "above": -1, "below": 1}[mention.kind]
+    return frozenset(d + shift for d in group) & frozenset(LUMBAR_DISCS)
+
+
+@lru_cache(maxsize=65536)
+def says_nothing(lower: str) -> bool:
+    """Whether a sentence without levels has no word that could matter (`Features of muscle spasm.`)."""
+    return _WORTH.isdisjoint(t.kind for t in tokenise(lower, 0, len(lower), (), False))
+
+
+def shorten(words: str) -> str:
+    """Words on one line, and not too many of them."""
+    words = " ".join(words.split()).strip(" .-*")
+    return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"

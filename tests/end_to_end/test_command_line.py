@@ -1,0 +1,77 @@
+"""Wrong input: one clear message, no traceback, 2 for usage, folder and settings, 1 for a table."""
+
+import pytest
+
+
+def one_line(told: str) -> str:
+    lines = told.strip().splitlines()
+    assert len(lines) == 1, told
+    return lines[0]
+
+
+def test_no_such_raw_folder(hnp, tmp_path):
+    told = hnp("run", "--raw", tmp_path / "nowhere", "--home", tmp_path / "home", code=2)
+    assert "nowhere" in one_line(told)
+    assert not (tmp_path / "home").exists()
+
+
+def test_empty_raw_folder(hnp, tmp_path):
+    (tmp_path / "raw").mkdir()
+    assert "no collection" in one_line(
+        hnp("run", "--raw", tmp_path / "raw", "--home", tmp_path / "home", code=2)
+    )
+
+
+def test_no_raw_folder_given(hnp, tmp_path):
+    assert "--raw" in one_line(hnp("run", "--home", tmp_path / "home", code=2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("epochss: 3", "epochss"),
+        ("training: {epochs: 0}", "training.epochs"),
+        ("imaging: {size: big}", "imaging.size"),
+        ("- a list", "settings"),
+        ("a: [", "YAML"),
+    ],
+)
+def test_settings_that_cannot_be_used(hnp, tmp_path, phantom, settings, words):
+    file = tmp_path / "study.yaml"
+    file.write_text(settings)
+    told = hnp("run", "--raw", phantom / "raw", "--home", tmp_path / "home", "--profile", file, code=2)
+    assert words in one_line(told)
+
+
+def test_unknown_profile(hnp, tmp_path, phantom):
+    told = hnp("run", "--raw", phantom / "raw", "--home", tmp_path / "home", "--profile", "papre", code=2)
+    assert "papre" in one_line(told) and "paper" in told
+
+
+def test_wrong_usage(hnp):
+    assert "usage" in hnp("run", "--until", "lunch", code=2)
+    assert "usage" in hnp(code=2)
+
+
+def test_predict_before_there_are_models(hnp, tmp_path, phantom):
+    image = next((phantom / "raw" / "first" / "images").glob("*.jpg"))
+    assert "run the study first" in one_line(hnp("predict", image, "--home", tmp_path / "home", code=1))
+
+
+def test_a_table_without_a_required_column(hnp, tmp_path):
+    folder = tmp_path / "raw" / "one"
+    folder.mkdir(parents=True)
+    (folder / "xrays.csv").write_text("patient_id,study_date,view,age\nP1,2020-01-01,AP,50\n")
+    told = hnp(
+        "run",
+        "--raw",
+        tmp_path / "raw",
+        "--home",
+        tmp_path / "home",
+        "--profile",
+        "tiny",
+        "--until",
+        "cohort",
+        code=1,
+    )
+    assert "one" in told and "xrays" in told and "file" in told and "P1" not in told

@@ -1,0 +1,190 @@
+"""One study from raw exports to the report, by the command, on a phantom whose truth is known."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+import yaml
+
+from hnp_pipeline import schemas
+from hnp_pipeline.study import PROFILES
+
+pytestmark = pytest.mark.end_to_end
+
+
+class Run:
+    """A home and what the command said when it was made."""
+
+    def __init__(self, raw: Path, home: Path, told: str) -> None:
+        self.raw, self.home, self.told = raw, home, told
+
+    def sql(self, query: str) -> list[tuple]:
+        with duckdb.connect(str(self.home / "hnp.duckdb"), read_only=True) as db:
+            return db.execute(query).fetchall()
+
+    def steps(self, told: str) -> list[str]:
+        return re.findall(r"\] (\S+)\s+because", told)
+
+
+@pytest.fixture(scope="module")
+def first_only(tmp_path_factory, phantom, hnp) -> Run:
+    """The study with its development collection only."""
+    raw, home = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("home") / "home"
+    shutil.copytree(phantom / "raw" / "first", raw / "first", symlinks=True)
+    shutil.copy(phantom / "raw" / "withdrawn.csv", raw)
+    settings = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+    profile = raw.parent / f"{raw.name}.yaml"
+    profile.write_text(yaml.safe_dump(settings | {"tasks": ["presence", "level"]}))
+    return Run(raw, home, hnp("run", "--raw", raw, "--home", home, "--profile", profile))
+
+
+@pytest.fixture(scope="module")
+def study(first_only, phantom, hnp) -> Run:
+    """The same home after the second collection has arrived."""
+    shutil.copytree(phantom / "raw" / "second", first_only.raw / "second", symlinks=True)
+    told = hnp("run", "--home", first_only.home)
+    return Run(first_only.raw, first_only.home, told)
+
+
+def test_without_a_test_collection_everything_else_runs(first_only):
+    assert (first_only.home / "report" / "index.html").exists()
+    assert len([s for s in first_only.steps(first_only.told) if "fold_model" in s]) == 8
+
+
+def test_the_second_collection_trains_nothing(study):
+    made = study.steps(study.told)
+    assert "radiographs[second]" in made and "level/test_evaluation" in made and "study_report" in made
+    assert not [s for s in made if "fold_model" in s or "[first]" in s]
+
+
+def test_every_table_has_its_columns_and_rows(study):
+    for name, (_, columns) in schemas.TABLES.items():
+        assert [r[0] for r in study.sql(f"SELECT column_name FROM (DESCRIBE {name})")] == [
+            c.name for c in columns
+        ]
+        assert study.sql(f"SELECT count(*) FROM {name}") > [(0,)], name
+
+
+def test_planted_exclusions_are_the_truths_row_by_row(study, phantom):
+    truth = str(phantom / "truth" / "images.parquet")
+    differing = study.sql(
+        f"""
+        WITH found AS (
+            SELECT image_id, reason FROM exclusions UNION ALL SELECT image_id, 'cohort' FROM cohort
+        )
+        SELECT image_id, expected, reason FROM '{truth}' FULL JOIN found USING (image_id)
+        WHERE expected IS DISTINCT FROM reason
+        """
+    )
+    assert differing == []
+
+
+def test_labels_are_the_truths(study, phantom):
+    truth = str(phantom / "truth" / "images.parquet")
+    same = " AND ".join(f"c.{k} = t.{k}" for k in ("l1_2", "l2_3", "l3_4", "l4_5", "l5_s1"))
+    [(rows, right)] = study.sql(
+        f"SELECT count(*), count(*) FILTER ({same}) FROM cohort c JOIN '{truth}' t USING (image_id)"
+    )
+    assert rows > 60 and right == rows
+
+
+def test_predictions_cover_each_image_once_a_model(study):
+    assert study.sql("SELECT count(*) FROM validation_predictions WHERE task = 'level'") == study.sql(
+        "SELECT 5 * count(*) FROM cohort WHERE split = 'development'"
+    )
+    assert study.sql("SELECT count(*) FROM test_image_predictions WHERE task = 'level'") == study.sql(
+        "SELECT 4 * 5 * count(*) FROM cohort WHERE split = 'test'"
+    )
+    leaks = study.sql(
+        "SELECT count(*) FROM validation_predictions p JOIN cohort c USING (image_id) WHERE p.fold <> c.fold"
+    )
+    assert leaks == [(0,)]
+
+
+def test_nothing_changed_nothing_made(study, hnp):
+    told = hnp("run", "--home", study.home)
+    assert "nothing to do" in told
+    assert study.steps(told) == []
+
+
+def test_every_asset_is_materialised_and_every_run_succeeded(study):
+    os.environ["DAGSTER_HOME"] = str(study.home / "dagster")
+    try:
+        with dg.DagsterInstance.get() as instance:
+            assert {r.dagster_run.status for r in instance.get_run_records()} == {dg.DagsterRunStatus.SUCCESS}
+            from hnp_pipeline.definitions import build_defs
+            from hnp_pipeline.project import resolve
+
+            graph = build_defs(resolve({}, home=study.home)).resolve_asset_graph()
+            missing = [
+                k for k in graph.get_all_asset_keys() if instance.get_latest_materialization_event(k) is None
+            ]
+            assert missing == []
+    finally:
+        del os.environ["DAGSTER_HOME"]
+
+
+def test_mlflow_holds_a_parent_a_task_and_a_child_a_fold(study):
+    from resources.tracking import Tracking
+
+    tracking = Tracking(_home(study), "hnp-tiny")
+    runs = tracking.client.search_runs([tracking.experiment_id], max_results=200)
+    kinds = sorted(r.data.tags["hnp.kind"] for r in runs)
+    assert kinds.count("task") == 2 and kinds.count("fold") == 8
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    fold = next(r for r in runs if r.data.tags["hnp.kind"] == "fold")
+    parents = {r.info.run_id for r in runs if r.data.tags["hnp.kind"] == "task"}
+    assert fold.data.tags["mlflow.parentRunId"] in parents
+    assert fold.data.tags["dagster.asset"].endswith("fold_model")
+    assert "loss" in fold.data.metrics and fold.data.params["backbone"] == "test_efficientnet"
+
+
+def test_heat_maps_are_where_the_table_says(study):
+    rows = study.sql(
+        "SELECT file, heatmap, rank, probability FROM gradcam WHERE task = 'level' ORDER BY rank"
+    )
+    assert len(rows) == 12
+    assert [r[3] for r in rows] == sorted((r[3] for r in rows), reverse=True)
+    assert all((study.home / f).stat().st_size > 0 for r in rows for f in r[:2])
+
+
+def test_predict_gives_the_evaluations_probabilities(study, hnp):
+    [(key, images)] = study.sql(
+        "SELECT patient_key, list(image_id) FROM cohort WHERE split = 'test' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+    )
+    names = duckdb.sql(f"SELECT image_id, file FROM '{study.home}/intake/second/names.parquet'").fetchall()
+    files = [study.raw / "second" / file for image, file in names if image in images]
+    told = hnp("predict", *files, "--home", study.home)
+    found = {m[0]: float(m[1]) for m in re.findall(r"^(l\d_s?\d) +([\d.]+)", told, re.M)}
+    expected = dict(
+        study.sql(
+            f"SELECT level, probability FROM test_predictions WHERE task = 'level' AND patient_key = '{key}'"
+        )
+    )
+    assert found.keys() == expected.keys()
+    assert all(abs(found[k] - expected[k]) < 1e-5 for k in expected)
+    assert "Not a diagnostic device" in told
+
+
+def test_a_broken_table_stops_its_collection_only(study, hnp):
+    table = study.raw / "second" / "xrays.csv"
+    good = table.read_text()
+    try:
+        table.write_text(good.replace("view", "vieew", 1))
+        told = hnp("run", "--home", study.home, code=1)
+        assert "second" in told and "xrays" in told and "view" in told
+        assert study.sql("SELECT count(*) > 0 FROM cohort WHERE collection = 'second'") == [(True,)]
+    finally:
+        table.write_text(good)
+    told = hnp("run", "--home", study.home)
+    assert not [s for s in study.steps(told) if "fold_model" in s]
+
+
+def _home(study: Run):
+    from hnp_pipeline.home import Home
+
+    return Home(study.home)
