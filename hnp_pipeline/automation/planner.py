@@ -126,8 +126,8 @@ def plan(
         tolerated = set(spec.metadata.get(TOLERATES, ()))
         gathers = bool(spec.metadata.get(GATHERS))
         parts = partitions(head)
-        whole: list[str | None] = [None]
-        for partition in whole if parts is None else parts:
+        each: Sequence[str | None] = [None] if parts is None else parts
+        for partition in each:
             target = Target(head, partition)
             inputs: dict[dg.AssetKey, list[str] | None] = {}
             for dep in sorted(

@@ -86,13 +86,17 @@ def write_cohort(
         db = stack.enter_context(_judged(sources, settings, threads, memory_limit, spill))
         for path, result in zip((cohort, exclusions, flow), _RESULTS, strict=True):
             temporary = stack.enter_context(tables.replacing(path))
-            db.sql(_query(*result)).write_parquet(str(temporary), compression="zstd")
+            target = str(temporary).replace("'", "''")
+            # zstd's first level: hashes hardly shrink, so the files are as small in half the time
+            db.execute(
+                f"COPY ({_query(*result)}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+            )
         return _fetch(db, *_RESULTS[-1])
 
 
-_RESULTS = (  # view of results.sql, columns, order
-    ("cohort_rows", schemas.COHORT, "collection, row"),
-    ("exclusion_rows", schemas.EXCLUSIONS, "collection, row"),
+_RESULTS = (  # view of results.sql, columns, order (place: the collection as an enum)
+    ("cohort_rows", schemas.COHORT, "place, row"),
+    ("exclusion_rows", schemas.EXCLUSIONS, "place, row"),
     ("flow_rows", schemas.COHORT_FLOW, "split, step"),
 )
 

@@ -2,6 +2,7 @@
 
 CREATE TEMP VIEW cohort_rows AS
 SELECT
+    v.collection AS place,
     v.row,
     v.collection || '/' || v.row AS image_id,
     v.collection::VARCHAR AS collection,
@@ -121,6 +122,7 @@ explained AS (
     WHERE reason = 'in_development'
 )
 SELECT
+    collection AS place,
     row,
     collection || '/' || row AS image_id,
     collection::VARCHAR AS collection,

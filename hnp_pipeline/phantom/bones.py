@@ -52,7 +52,7 @@ def _vertebral_body(
     for side, grade in ((1, upper), (-1, lower)):
         # the end plate is concave: a shallow lens carved out of it
         solids.add(frame.at(0, -0.06 * b, side * h), frame.axes, (0.78 * a, 0.72 * b, 1.7), -0.5 * cancellous)
-        thick, dense = 0.8 + 7.0 * grade, 0.026 * density * grade
+        thick, dense = 0.8 + 7.0 * grade, 0.032 * density * grade
         low, high = (h - thick, h) if side > 0 else (-h, -h + thick)
         solids.add(frame.centre, frame.axes, outer, dense, HYPERBOLOID, low, high)
 
@@ -86,7 +86,7 @@ def _posterior_elements(
 
 def _osteophytes(solids: Solids, above: Frame, below: Frame, k: int, body: Person, length: float) -> None:
     """Spurs on the two rims of disc k: in front, and at both sides, halfway to the front."""
-    s, dense = body.size, 0.028 * body.density
+    s, dense = body.size, 0.034 * body.density
     for frame, width, depth, height, up in (
         (above, WIDTH[k], DEPTH[k], -HEIGHT[k] * body.body[k] / 2 + 1.8, -1.0),
         (
@@ -125,7 +125,7 @@ def _sacrum(solids: Solids, plate: Frame, body: Person, sclerosis: float) -> Non
     )
     solids.add(plate.at(0, -1, 0), plate.axes, (0.75 * a, 0.7 * b, 1.5), -0.5 * cancellous)
     thick = 0.8 + 7.0 * sclerosis
-    solids.add(centre, plate.axes, (a, b, 1.0), 0.026 * density * sclerosis, CYLINDER, half - thick, half)
+    solids.add(centre, plate.axes, (a, b, 1.0), 0.032 * density * sclerosis, CYLINDER, half - thick, half)
 
     below = Frame(plate.at(0, -1.5 * s, -28.5 * s), plate.turned(pitch=14))
     for width, depth, height in ((21, 13, 24), (17, 10, 21), (14, 8, 18)):

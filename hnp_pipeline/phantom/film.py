@@ -35,7 +35,7 @@ LOOKS = (
 def develop(attenuation: Reals, look: Look, contrast: float, side: str, rng: np.random.Generator) -> Bytes:
     """An 8-bit picture (H, W) of an attenuation map (H, W); bone is bright."""
     height, width = attenuation.shape
-    a: Reals = attenuation * (1 + 0.018 * _clouds(attenuation.shape, rng))
+    a: Reals = attenuation * (1 + 0.014 * _clouds(attenuation.shape, rng))
     a = cv2.GaussianBlur(a, (0, 0), look.blur)
     centre = float(np.median(a[height // 5 : -height // 5, width // 3 : -width // 3]))
     exposure = look.photons * np.exp(0.25 * rng.normal())

@@ -27,7 +27,7 @@ def soft_tissue(body: Person, spine: Spine, bend: float, rng: np.random.Generato
         solids.add(lung, turn(-12, 0, 0), (72.0, 85.0, 95.0), -0.0050)
     liver = spine.bodies[1].centre + np.array([-85.0, 45.0, 18.0])
     solids.add(liver, np.eye(3), (66.0, 70.0, 62.0), 0.0022)
-    for _ in range(int(rng.integers(4, 10))):
+    for _ in range(int(rng.integers(3, 8))):
         at = middle + np.array([rng.uniform(-115, 115), rng.uniform(38, 100), rng.uniform(-125, 75)])
         for _ in range(int(rng.integers(1, 5))):
             at = at + rng.normal(0, 9, 3)

@@ -95,7 +95,7 @@ def _alien_after(tokens: list[Token], i: int) -> bool:
                     and x.word.startswith(("end", "vertebra", "bod"))
                     and y.word not in _PASSAGES
                 )
-                for x, y in zip(coming, [*coming[1:], tokens[i]], strict=True)
+                for x, y in zip(coming, [*coming[1:], tokens[i]], strict=False)
             )
         if t.kind in (K.COMMA, K.STOP, K.BUT, K.SEEN, K.AND, K.WITH, K.BY):
             return False

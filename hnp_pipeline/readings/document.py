@@ -197,6 +197,8 @@ def _split(text: str, lower: str, start: int, end: int) -> Iterator[tuple[int, i
                 yield at, i  # HNP L4-5, Lt. Bulging L5-S1.
                 at = m.end()
                 continue
+            if word.endswith("op") and text[i + 1 : i + 3].strip()[:1].islower():
+                continue  # op. site
             if _ABBREVIATION.search(word) or (
                 word.endswith(" no") and re.match(r"\s?\d", lower[i + 1 : i + 3])
             ):

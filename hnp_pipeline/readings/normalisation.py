@@ -24,9 +24,10 @@ _ONE_FOR_ONE = str.maketrans(
         "İ": "I",
     }
 )
-_LINE_BREAK = re.compile(r"\s*(?:<br\s*/?>|</?p>|_x000D_|\\r\\n|\\n|/{2,})\s*", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"<br\s?/?>|</?p>|_x000D_|\\r\\n|\\n|/{2,}", re.IGNORECASE)
 _MIDDLE_DOT = re.compile(r"(?<=\d)\s?[·・ㆍ∙]\s?(?=[\dlsLS])")
 _SPACES = re.compile(r"[^\S\n]+")
+_EMPTY_LINES = re.compile(r"(?:\n ?){3,}")
 
 
 def normalise(text: str) -> str:
@@ -42,4 +43,4 @@ def normalise(text: str) -> str:
     elif "\r" in text or "`" in text:
         text = text.translate(_ONE_FOR_ONE)
     text = _LINE_BREAK.sub("\n", text)
-    return _SPACES.sub(" ", text)
+    return _EMPTY_LINES.sub("\n\n", _SPACES.sub(" ", text))

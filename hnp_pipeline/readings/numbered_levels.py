@@ -147,17 +147,15 @@ def _resolve_regions(text: str, run: list[_Unit], mentions: list[Mention]) -> No
             or _LUMBAR_AFTER.match(text, last.end)
             or (_LISTED_BEFORE.search(text, here, first.start) and any(m.start >= here for m in mentions))
         )
-        if not (pair and named) or max(numbers) > 6 or _GRADE_BEFORE.search(text, here, first.start):
-            if not (len(run) > 1 and any(u.region == "" for u in run) and max(numbers) <= 5):
-                for u in run:
-                    u.region = None
-                return
-        region = (
-            mentions[-1].discs and mentions[-1].discs[0] < -20
-            if mentions and mentions[-1].start >= here
-            else False
-        )
-        previous = "c" if region else "l"
+        levels = pair and named and max(numbers) <= 6 and not _GRADE_BEFORE.search(text, here, first.start)
+        ordinal = len(run) > 1 and any(u.region == "" for u in run) and max(numbers) <= 5  # 제4, 제5
+        if not (levels or ordinal):
+            for u in run:
+                u.region = None
+            return
+        # C4-5 … and 5-6
+        earlier_discs = mentions[-1].discs if mentions and mentions[-1].start >= here else ()
+        previous = "c" if earlier_discs and earlier_discs[0] < -20 else "l"
     else:
         # 제4-5요추: what comes later says it; 5-S1: before the sacrum is the lumbar spine
         previous = {"s": "l"}.get(known[0].region or "", known[0].region or "l")

@@ -22,6 +22,7 @@ from hnp_pipeline.study import Readings
 
 K = Kind
 _LONGEST = 200  # characters of evidence
+_MOST = 120  # words of one sentence that are read together; what is longer is no sentence
 _CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
 _WORTH = frozenset({K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.THE})
 
@@ -77,7 +78,8 @@ def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> 
         elif sentence.first and mentions and not state.heading_alone:
             state.heading = None  # a line with levels of its own ends what an earlier heading covered
         if unit:
-            _read_unit(state, sentence, unit)
+            for at in range(0, len(unit), _MOST):
+                _read_unit(state, sentence, unit[at : at + _MOST])
             state.heading_alone = False
         elif state.dangling and heading is not None:
             _settle(state, _resolve(state, heading))
@@ -115,12 +117,19 @@ def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Tok
         clauses[-1][1].append(t)
         if (
             t.korean
+            and t.kind in (K.SEEN, K.NEGATED, K.NORMAL)
             and after is not None
             and after.kind is K.LEVEL
-            and t.kind in (K.SEEN, K.NEGATED, K.NORMAL)
         ):
-            # a sentence that ends without a full stop: …있음 L5-S1은
-            if lower[t.start : after.start].rstrip()[-1:] in "음임됨함다상":
+            ending = lower[t.start : after.start].rstrip()[-1:]
+            if ending in (
+                "음",
+                "임",
+                "됨",
+                "함",
+                "다",
+                "상",
+            ):  # …있음 L5-S1은: a sentence without its full stop
                 clauses.append((None, []))
     return [(lead, clause) for lead, clause in clauses if clause]
 

@@ -17,8 +17,8 @@ ROLES = {"first": "development", "second": "test", "a": "test"}  # `a`: a test c
 SETTINGS = study.Cohort(study_start=DAY, study_end=DAY + datetime.timedelta(20), interval_days=3)
 
 days = st.integers(-1, 21).map(lambda n: DAY + datetime.timedelta(n))
-near_days = st.integers(4, 12).map(lambda n: DAY + datetime.timedelta(n))
-patients = st.sampled_from([f"p{k}" for k in range(1, 8)])
+near_days = st.integers(4, 10).map(lambda n: DAY + datetime.timedelta(n))
+patients = st.sampled_from([f"p{k}" for k in range(1, 7)])
 
 
 def mostly(usual: object, *rare: object) -> st.SearchStrategy:
@@ -64,7 +64,7 @@ def many(rows: st.SearchStrategy, most: int) -> st.SearchStrategy:
 
 readings = many(st.builds(reading, patients, near_days, labels, lumbar), 24)
 some_surgery = st.builds(surgery, patients, st.one_of(near_days, near_days, st.none()), lumbar)
-surgeries = st.none() | many(some_surgery, 6)
+surgeries = st.one_of(st.none(), *[many(some_surgery, 8)] * 4)
 withdrawn = st.sets(st.sampled_from(["p1", "p9"]), max_size=1).map(tuple)
 
 

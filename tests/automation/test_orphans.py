@@ -1,0 +1,80 @@
+"""Locks, and runs whose process is gone."""
+
+import os
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+from dagster._core.events import EngineEventData
+
+from hnp_pipeline.automation.orphans import OWNER, BusyError, clean_up, locked
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as instance:
+        yield instance
+
+
+@dg.asset
+def nothing(): ...
+
+
+def run_of(instance, status, **tags):
+    job = dg.Definitions([nothing]).resolve_implicit_global_asset_job_def()
+    return instance.create_run_for_job(job, status=status, tags=tags).run_id
+
+
+def test_a_lock_is_refused_while_held_and_names_the_process(tmp_path):
+    with (
+        locked(tmp_path / "run.lock"),
+        pytest.raises(BusyError, match=str(os.getpid())),
+        locked(tmp_path / "run.lock"),
+    ):
+        pass
+    with locked(tmp_path / "run.lock"):
+        pass
+
+
+def test_a_killed_process_holds_no_lock(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from hnp_pipeline.automation.orphans import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "run.lock"], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(BusyError), locked(tmp_path / "run.lock"):
+        pass
+    process.kill()
+    process.wait()
+    with locked(tmp_path / "run.lock"):
+        pass
+
+
+def test_a_commands_orphan_is_marked_failed_and_told(instance):
+    run_id = run_of(instance, dg.DagsterRunStatus.STARTED, **{OWNER: "command"})
+    told, ended = [], []
+    clean_up(instance, told.append, only_command=True, ended=ended.append)
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.FAILURE
+    assert ended == [run_id] and run_id[:8] in told[0]
+
+
+def test_a_run_with_a_dead_process_is_marked_and_a_living_one_is_not(instance):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    runs = {}
+    for pid in (gone.pid, os.getpid()):
+        run_id = run_of(instance, dg.DagsterRunStatus.STARTED)
+        data = EngineEventData({"pid": dg.MetadataValue.text(str(pid))})
+        instance.report_engine_event("at work", instance.get_run_by_id(run_id), data)
+        runs[pid] = run_id
+    clean_up(instance, lambda _: None, only_command=False)
+    assert instance.get_run_by_id(runs[gone.pid]).status == dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(runs[os.getpid()]).status == dg.DagsterRunStatus.STARTED
+
+
+def test_a_young_run_without_a_process_is_left_alone(instance):
+    run_id = run_of(instance, dg.DagsterRunStatus.STARTING)
+    clean_up(instance, lambda _: None, only_command=False)
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTING
