@@ -212,7 +212,9 @@ SELECT
 def _withdrawn(project: Project, study: Study) -> pa.Table:
     if project.raw is None:
         return pa.table({"patient_key": pa.array([], pa.string())})
-    return read_withdrawn(project.raw, study.intake, project.key())
+    parts = [p for c in roles(project.home) if (p := project.home.intake(c, "radiographs")).exists()]
+    hospitals = {h for p in parts for h in read_table(p, ["hospital"])["hospital"].unique().to_pylist()}
+    return read_withdrawn(project.raw, study.intake, project.key(), hospitals)
 
 
 def _checks(path: Path, delivered: int, counted: dict[str, int]) -> list[dg.AssetCheckResult]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from assets.training import development_version, parameters, same_study
@@ -16,6 +17,7 @@ from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES
 from hnp_pipeline.automation.survey import known_collections, roles
 from hnp_pipeline.cohort.database import build_database
+from hnp_pipeline.cohort.examples import changing_patients
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
@@ -98,7 +100,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        deps=["warehouse"],
+        deps=["warehouse", "near_duplicates"],
         group_name="report",
         owners=OWNERS,
         kinds={"html", "matplotlib"},
@@ -171,8 +173,16 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
         for kind in ("task", "evaluation", "model")
         if (found := tracking.find(kind=kind, task=t, **identity))
     ]
+    cohort = read_table(project.home.table("cohort"))
+    changing = changing_patients(cohort).filter(pc.field("level") == "hnp")["changing"]
     packages = ("dagster", "mlflow", "torch", "timm", "opencv-python", "duckdb", "scikit-learn", "numpy")
-    stale = sorted(set(known) - set(known_collections(context.instance)))
+    never_read = sorted(set(known) - set(known_collections(context.instance)))
+    notes = [f"the collection {c} has never been read" for c in never_read]
+    pairs = project.home.part("near_duplicates")
+    if pairs.exists() and (n := read_table(pairs, []).num_rows):
+        notes.append(
+            f"{n} pairs of pictures of different patients or splits look the same: see the asset near_duplicates"
+        )
     return {
         "study": project.study.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -185,7 +195,8 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
         "development_set": identity["development_set"],
         "mlflow": runs,
         "roles": {c: role.value for c, role in known.items()},
-        "notes": [f"the collection {c} has never been read" for c in stale],
+        "label_disagreements": pc.sum(changing).as_py() or 0,
+        "notes": notes,
     }
 
 

@@ -1,6 +1,6 @@
 """The cohort against the same rules in pandas: seconds and peak memory, from 0.1 to 10 million x-ray rows.
 
-    .venv/bin/python benchmarks/cohort.py [--rows 100000 1000000] [--pandas-rows …] [--threads 2] [--memory 4GB]
+    .venv/bin/python -m benchmarks.cohort [--rows 100000 1000000] [--pandas-rows …] [--threads 2] [--memory 4GB]
 
 Intake tables are generated as Parquet: 5.2 images and 1.6 readings a patient, 5 % operated, 1 % of every fault, a
 development and a test collection. Each measurement is a process of its own (time from start of reading to files on
@@ -31,7 +31,7 @@ def main() -> None:
         "--pandas-rows", type=int, nargs="*", help="sizes that pandas is tried at; default: all"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--memory", help="DuckDB's memory limit, as 2GB")
+    parser.add_argument("--memory", default="3GB", help="DuckDB's memory limit")
     parser.add_argument("--folder", type=Path, help="where tables are generated and kept; default: temporary")
     parser.add_argument("--worker", nargs=2, metavar=("WHO", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -60,9 +60,8 @@ def main() -> None:
 
 
 def run(who: str, folder: Path, options: argparse.Namespace) -> dict[str, float] | None:
-    command = [sys.executable, __file__, "--worker", who, str(folder), "--threads", str(options.threads)]
-    if options.memory:
-        command += ["--memory", options.memory]
+    command = [sys.executable, __file__, "--worker", who, str(folder)]
+    command += ["--threads", str(options.threads), "--memory", options.memory]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stderr[-500:], file=sys.stderr)
@@ -70,7 +69,7 @@ def run(who: str, folder: Path, options: argparse.Namespace) -> dict[str, float]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def work(who: str, folder: str, threads: int, memory: str | None) -> None:
+def work(who: str, folder: str, threads: int, memory: str) -> None:
     if who == "ours":
         seconds, processor = ours(Path(folder), threads, memory)
     else:
@@ -160,7 +159,7 @@ def generate(folder: Path, rows: int) -> None:
         )
 
 
-def ours(folder: Path, threads: int, memory: str | None) -> tuple[float, float]:
+def ours(folder: Path, threads: int, memory: str) -> tuple[float, float]:
     import pyarrow.parquet as pq
 
     from hnp_pipeline import study

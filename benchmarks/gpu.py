@@ -1,6 +1,6 @@
 """Training on a GPU at the paper's size, beside timm's own network in a plain loop: issue 4, point 7.
 
-    .venv/bin/python benchmarks/gpu.py [--backbone tf_efficientnet_b5] [--size 456] [--batch 32]
+    .venv/bin/python -m benchmarks.gpu [--backbone tf_efficientnet_b5] [--size 456] [--batch 32]
 
 Images a second of a training step, after a warm-up: the plain loop (NCHW and channels_last, bfloat16 autocast, float32
 pictures on the GPU), then the engine itself, eager and compiled, with the set resident and, as on a small GPU,
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from training import ArrayStore, table
+from benchmarks.training import ArrayStore, table
 
 from hnp_pipeline import study
 from hnp_pipeline.training import engine

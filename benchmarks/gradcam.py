@@ -1,6 +1,6 @@
 """Grad-CAM against captum and a plain forward pass, one model on the CPU.
 
-    .venv/bin/python benchmarks/gradcam.py [--backbone tf_efficientnet_b5] [--size 456] [--images 8] [--batch 4]
+    .venv/bin/python -m benchmarks.gradcam [--backbone tf_efficientnet_b5] [--size 456] [--images 8] [--batch 4]
 
 Random weights, batch-norm statistics from random pictures (the arithmetic is the same); every image at one output, as the
 paper's 300 pairs are. captum is called image by image, as its tutorial does. Each way takes turns with the others,

@@ -1,4 +1,4 @@
-"""Imaging against its peers, in one run: `python benchmarks/imaging.py`. Ratios hold; times are the machine's.
+"""Imaging against its peers, in one run: `python -m benchmarks.imaging`. Ratios hold; times are the machine's.
 
 1. Building the cache, against the loop that everybody writes: imread gray, CLAHE, resize, PNG.
 2. The same with one thread and with all.

@@ -1,7 +1,7 @@
 """Bootstrap intervals: their time against scikit-learn in a loop, and how often they hold the truth.
 
-    .venv/bin/python benchmarks/intervals.py speed [--draws 2000] [--peer-draws 10]
-    .venv/bin/python benchmarks/intervals.py coverage [--repetitions 1000] [--positives 100] [--negatives 100]
+    .venv/bin/python -m benchmarks.intervals speed [--draws 2000] [--peer-draws 10]
+    .venv/bin/python -m benchmarks.intervals coverage [--repetitions 1000] [--positives 100] [--negatives 100]
 
 `speed`: the test set of the paper (18,014 images, 3,512 patients, five levels and any of them), one model, every
 figure by image and by patient. The peer resamples patients and calls scikit-learn for each draw, level and unit;

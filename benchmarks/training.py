@@ -1,6 +1,6 @@
 """Training and inference against named peers, in one run. Ratios hold; times are the machine's.
 
-    OMP_WAIT_POLICY=PASSIVE .venv/bin/python benchmarks/training.py [--backbone tf_efficientnet_lite0] [--size 128]
+    OMP_WAIT_POLICY=PASSIVE .venv/bin/python -m benchmarks.training [--backbone tf_efficientnet_lite0] [--size 128]
 
 1. The engine on a memory-mapped cache, against the same engine on the same pictures in memory (at least 0.98).
 2. The engine against the loop that everybody writes: PNG files, DataLoader, NCHW float32, torch.optim.Adam; same

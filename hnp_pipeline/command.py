@@ -208,6 +208,8 @@ def prepare(home: Home) -> None:
             shutil.copyfile(source, target)
     except OSError as error:
         raise SettingsError(f"the home {home.root} cannot be used: {error.strerror}") from None
+    # Threads that spin while they wait take the core from those that work, when two steps run side by side.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ |= {
         "HNP_HOME": str(home.root),
         "DAGSTER_HOME": str(home.dagster),

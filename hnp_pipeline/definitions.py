@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import cohort, evaluation, explanation, imaging, intake, report, training
+from assets import cohort, evaluation, explanation, imaging, intake, report, screening, training
 from hnp_pipeline.automation.jobs import jobs
 from hnp_pipeline.automation.sensors import automation
 from hnp_pipeline.project import Project, resolve
@@ -34,6 +34,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         *intake.build(study),
         *cohort.build(study),
         *imaging.build(study),
+        *screening.build(),
         *by_task,
         *report.build(study),
     ]

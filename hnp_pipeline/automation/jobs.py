@@ -21,7 +21,7 @@ def goals(study: Study, until: str) -> set[dg.AssetKey]:
     if "cohort" in reached:
         keys |= {dg.AssetKey("cohort")}
     if "imaging" in reached:
-        keys |= {dg.AssetKey("development_set"), dg.AssetKey("test_set")}
+        keys |= {dg.AssetKey(k) for k in ("development_set", "test_set", "near_duplicates")}
     for task in study.tasks:
         if "training" in reached:
             keys |= {dg.AssetKey([task, "cross_validation"])}
@@ -47,7 +47,7 @@ def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             "prepare",
-            keys("cohort", "exclusions", "cohort_flow", "development_set", "test_set"),
+            keys("cohort", "exclusions", "cohort_flow", "development_set", "test_set", "near_duplicates"),
             description="Match, exclude, split: after every collection has been read.",
         ),
         *[

@@ -43,7 +43,7 @@ class CohortTables:
 
 
 def build_cohort(
-    sources: Sources, settings: study.Cohort, threads: int | None = None, memory_limit: str | None = None
+    sources: Sources, settings: study.Cohort, threads: int | None = None, memory_limit: str = "3GB"
 ) -> CohortTables:
     """Ask every rule of every x-ray row, match the readings, assign the folds.
 
@@ -51,7 +51,7 @@ def build_cohort(
         sources: the typed rows of all collections.
         settings: study period, interval, seed of the folds.
         threads: at most so many; default every core.
-        memory_limit: DuckDB's, as `4GB`; beyond it, it works on disk. Default: most of the machine.
+        memory_limit: DuckDB's; beyond it, it works on disk.
 
     Raises:
         StepError: a collection without a role, or a role that is none.
@@ -69,7 +69,7 @@ def write_cohort(
     exclusions: Path,
     flow: Path,
     threads: int | None = None,
-    memory_limit: str | None = None,
+    memory_limit: str = "3GB",
 ) -> pa.Table:
     """As `build_cohort`, but straight into Parquet files at the three paths, so that no table need fit in memory.
 
@@ -112,18 +112,17 @@ def _fetch(db: duckdb.DuckDBPyConnection, view: str, columns: list[schemas.Colum
 
 @contextmanager
 def _judged(
-    sources: Sources, settings: study.Cohort, threads: int | None, memory_limit: str | None, spill: str
+    sources: Sources, settings: study.Cohort, threads: int | None, memory_limit: str, spill: str
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own in which the rules have been asked, with the views of `results.sql`."""
     config: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "preserve_insertion_order": False,
+        "memory_limit": memory_limit,
         "temp_directory": spill,
     }
     if threads:
         config["threads"] = threads
-    if memory_limit:
-        config["memory_limit"] = memory_limit
     with duckdb.connect(config=config) as db:
         _view(db, "radiographs", sources.radiographs, schemas.INTAKE_RADIOGRAPHS)
         _view(db, "readings", sources.readings, schemas.INTAKE_READINGS)

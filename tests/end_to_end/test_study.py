@@ -69,6 +69,23 @@ def test_every_table_has_its_columns_and_rows(study):
         assert study.sql(f"SELECT count(*) FROM {name}") > [(0,)], name
 
 
+def test_the_readmes_queries_run_and_find_rows(study):
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    queries = re.search(r"```sql\n(.*?)```", readme, re.DOTALL)[1].split(";")[:-1]
+    assert len(queries) == 5
+    assert all(len(study.sql(q)) > 0 for q in queries)
+
+
+def test_the_database_explains_itself_and_answers_first_questions(study):
+    assert study.sql("SELECT count(*) FROM duckdb_tables() WHERE comment IS NULL") == [(0,)]
+    assert study.sql(
+        "SELECT count(*) FROM duckdb_columns() WHERE comment IS NULL AND NOT internal AND table_name IN (SELECT table_name FROM duckdb_tables())"
+    ) == [(0,)]
+    views = [r[0] for r in study.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal")]
+    assert len(views) >= 5
+    assert all(study.sql(f"SELECT count(*) FROM {v}")[0][0] > 0 for v in views)
+
+
 def test_planted_exclusions_are_the_truths_row_by_row(study, phantom):
     truth = str(phantom / "truth" / "images.parquet")
     differing = study.sql(

@@ -1,0 +1,1 @@
+"""Timings and experiments against named peers, in one run each."""
