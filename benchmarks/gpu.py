@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks.training import ArrayStore, table
 
+from benchmarks.training import ArrayStore, table
 from hnp_pipeline import study
 from hnp_pipeline.training import engine
 from hnp_pipeline.training.backbone import timm

@@ -83,7 +83,7 @@ def test_loading_the_definitions_imports_nothing_heavy(tmp_path):
     assert told.stdout.strip() == "[]"
 
 
-def test_files_are_one_idea():
+def test_no_file_grows_beyond_one_idea():
     long = {
         str(p.relative_to(ROOT)): n
         for part in (*SCIENCE, *ABOVE)

@@ -1,5 +1,9 @@
 """Wrong input: one clear message, no traceback, 2 for usage, folder and settings, 1 for a table."""
 
+import csv
+import io
+
+import duckdb
 import pytest
 
 
@@ -75,3 +79,29 @@ def test_a_table_without_a_required_column(hnp, tmp_path):
         code=1,
     )
     assert "one" in told and "xrays" in told and "file" in told and "P1" not in told
+
+
+def test_the_cohort_of_the_real_export(hnp, tmp_path, shared):
+    raw = shared / "data" / "spider" / "raw"
+    hnp("run", "--raw", raw, "--home", tmp_path / "home", "--profile", "tiny", "--until", "cohort")
+    with duckdb.connect(str(tmp_path / "home" / "hnp.duckdb"), read_only=True) as db:
+        [(included,), (excluded,)] = [
+            db.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("cohort", "exclusions")
+        ]
+        [(patients,)] = db.execute("SELECT count(DISTINCT patient_key) FROM readings").fetchall()
+    assert included + excluded == 406
+    assert patients == 218
+
+
+def test_readings_of_the_real_reports_as_csv(hnp, shared, tmp_path):
+    told = hnp("readings", shared / "data" / "lumbar_mri_notes" / "notes.csv")
+    rows = list(csv.DictReader(io.StringIO(told)))
+    assert len(rows) == 238
+    assert next(iter(rows[0])) == "id" and {"l1_2", "l5_s1", "uncertain", "evidence"} <= set(rows[0])
+    assert rows[1]["l5_s1"] == "1" and rows[1]["l4_5"] == "0"  # "disc protrusion noted at L5-S1 level"
+
+
+def test_readings_without_that_column(hnp, tmp_path):
+    file = tmp_path / "reports.csv"
+    file.write_text("id,words\n1,L4-5 HNP\n")
+    assert "words" in one_line(hnp("readings", file, "--text", "reading", code=1))
