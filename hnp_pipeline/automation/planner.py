@@ -159,7 +159,7 @@ def plan(
                 (dep, Target(_head(by_key[dep]), p))
                 for dep, of in inputs.items()
                 if dep in by_key
-                for p in of or [None]
+                for p in _each(of)
             ]
             if gathers and within is not None:
                 needed = [(d, t) for d, t in needed if t in result.states]
@@ -199,6 +199,11 @@ def upstream_of(
             found |= by_key[key].keys
             todo += [d.asset_key for k in by_key[key].keys for d in by_key[key].specs_by_key[k].deps]
     return found
+
+
+def _each(partitions: list[str] | None) -> Sequence[str | None]:
+    """An input's parts; one that has no partitions yet stands for itself, and holds up what needs it."""
+    return partitions or [None]
 
 
 def _head(step: dg.AssetsDefinition) -> dg.AssetKey:
