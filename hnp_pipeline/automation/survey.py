@@ -112,15 +112,19 @@ def roles(home: Home) -> dict[str, Split]:
 
 
 def fix_roles(new: list[str], raw: Path, home: Home) -> None:
-    """Give each new collection its role for good: its own word, else the first by name develops, later ones test."""
+    """Give each new collection its role for good: its own word, else the first by name develops, later ones test.
+
+    A collection of labels alone develops nothing, so the first is the first that has x-rays.
+    """
     fixed = roles(home)
     for name in sorted(new):
         try:
-            given = open_collection(raw / name).role
+            collection = open_collection(raw / name)
+            given, pictures = collection.role, collection.table("xrays") is not None
         except TableError:
-            given = None  # told when its tables are read
-        default = Split.TEST if Split.DEVELOPMENT in fixed.values() else Split.DEVELOPMENT
-        fixed.setdefault(name, Split(given) if given else default)
+            given, pictures = None, True  # told when its tables are read
+        first = pictures and Split.DEVELOPMENT not in fixed.values()
+        fixed.setdefault(name, Split(given) if given else Split.DEVELOPMENT if first else Split.TEST)
     write_text(json.dumps(fixed, ensure_ascii=False, indent=1), home.root / "collections.json")
 
 

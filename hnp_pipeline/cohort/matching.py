@@ -94,9 +94,9 @@ def write_cohort(
         return _fetch(db, *_RESULTS[-1])
 
 
-_RESULTS = (  # view of results.sql, columns, order (place: the collection as an enum)
-    ("cohort_rows", schemas.COHORT, "place, row"),
-    ("exclusion_rows", schemas.EXCLUSIONS, "place, row"),
+_RESULTS = (  # view of results.sql, columns, order
+    ("cohort_rows", schemas.COHORT, "place"),
+    ("exclusion_rows", schemas.EXCLUSIONS, "place"),
     ("flow_rows", schemas.COHORT_FLOW, "split, step"),
 )
 
@@ -156,7 +156,8 @@ def _view(db: duckdb.DuckDBPyConnection, name: str, paths: list[Path], columns: 
 
 def _create_types(db: duckdb.DuckDBPyConnection, roles: dict[str, str]) -> None:
     """Enums for what has few values: a byte a row, ordered as the names are given. And the table `roles`."""
-    found = {name for (name,) in db.sql("SELECT DISTINCT collection FROM radiographs").fetchall()}
+    delivered = "SELECT collection FROM radiographs UNION SELECT collection FROM readings"
+    found = {name for (name,) in db.sql(delivered).fetchall()}
     if unknown := sorted(found - roles.keys()):
         raise StepError(f"collection {unknown[0]} has no role: development or test")
     if wrong := sorted(set(roles.values()) - set(Split)):
@@ -176,15 +177,13 @@ def _assign_folds(db: duckdb.DuckDBPyConnection, seed: int) -> None:
         WITH counted AS (
             SELECT patient, count(*) AS images, {positives}
             FROM verdicts
-            JOIN roles USING (collection)
             JOIN (SELECT *, greatest({", ".join(LEVELS)}) AS {HNP} FROM reading_days) USING (patient, mri_date)
             WHERE reason IS NULL AND split = ?
             GROUP BY patient
         ),
         digests AS (
             SELECT patient, patient_key, patient_digest
-            FROM development d JOIN radiographs r
-                ON r.collection::collection_name = d.first.collection AND r.row = d.first.row
+            FROM development JOIN placed ON place = first
         )
         SELECT counted.*
         FROM counted JOIN digests USING (patient)

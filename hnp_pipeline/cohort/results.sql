@@ -2,10 +2,9 @@
 
 CREATE TEMP VIEW cohort_rows AS
 SELECT
-    v.collection AS place,
-    v.row,
-    v.collection || '/' || v.row AS image_id,
-    v.collection::VARCHAR AS collection,
+    place,
+    name_of(place) AS image_id,
+    r.collection,
     split::VARCHAR AS split,
     fold::INTEGER AS fold,
     p.patient_key,
@@ -24,17 +23,15 @@ SELECT
     greatest(m.l1_2, m.l2_3, m.l3_4, m.l4_5, m.l5_s1) AS hnp,
     r.sha256
 FROM verdicts v
-JOIN radiographs r ON r.collection::collection_name = v.collection AND r.row = v.row
+JOIN placed r USING (place)
 JOIN reading_days m ON m.patient = v.patient AND m.mri_date = v.mri_date
 JOIN patients p ON p.patient = v.patient
-JOIN roles ON roles.collection = v.collection
 LEFT JOIN folds ON folds.patient = v.patient AND split = 'development'
 WHERE v.reason IS NULL;
 
 -- As `3 MRI readings (mri_readings first/12 …)`.
-CREATE TEMP MACRO dated(number, name, source) AS format(
-    '{} {}{} (mri_readings {}/{}{})',
-    number, name, IF(number = 1, '', 's'), source.collection, source.row, IF(number = 1, '', ' …')
+CREATE TEMP MACRO counted(number, name, first) AS format(
+    '{} {}{} (mri_readings {}{})', number, name, IF(number = 1, '', 's'), name_of(first), IF(number = 1, '', ' …')
 );
 
 -- The words of each detail lead to the rows that decided, and name no one.
@@ -56,10 +53,10 @@ conflicting AS (  -- patients
     GROUP BY patient
 ),
 shared AS (  -- images, each with the first row that has the same bytes under another patient
-    SELECT a.collection, a.row, min({collection: b.collection, row: b.row}) AS other
+    SELECT a.place, min(b.place) AS other
     FROM copies a JOIN copies b ON a.sha256 = b.sha256 AND a.patient <> b.patient
     WHERE a.sha256 IN (FROM shared_images)
-    GROUP BY a.collection, a.row
+    GROUP BY a.place
 ),
 blocked AS (  -- the nearest reading within the interval, and the first surgery between
     SELECT
@@ -83,26 +80,25 @@ explained AS (
             r.study_date::VARCHAR, getvariable('study_start')::VARCHAR, getvariable('study_end')::VARCHAR)
         WHEN 'under_age' THEN format('{:.1f} years old on {}', floor(r.age * 10) / 10, r.study_date::VARCHAR)
         END
-    FROM out JOIN radiographs r ON r.collection::collection_name = out.collection AND r.row = out.row
+    FROM out JOIN placed r USING (place)
     WHERE reason IN ('missing_data', 'unreadable_image', 'unknown_view', 'outside_study_period', 'under_age')
     UNION ALL
-    SELECT out.*, concat_ws('; ', found,
-        'the same image under another patient: ' || other.collection || '/' || other.row)
-    FROM out LEFT JOIN conflicting USING (patient) LEFT JOIN shared USING (collection, row)
+    SELECT out.*, concat_ws('; ', found, 'the same image under another patient: ' || name_of(other))
+    FROM out LEFT JOIN conflicting USING (patient) LEFT JOIN shared USING (place)
     WHERE reason = 'identity_conflict'
     UNION ALL
     SELECT out.*, 'no usable MRI reading in any collection'
     FROM out WHERE reason = 'no_mri_reading'
     UNION ALL
     SELECT out.*, CASE reason
-        WHEN 'non_lumbar_reading' THEN format('{}, none of the lumbar spine', dated(days, 'MRI reading', source))
-        ELSE format('{}, none labelled at all five levels', dated(lumbar_days, 'lumbar MRI reading', lumbar_source))
+        WHEN 'non_lumbar_reading' THEN format('{}, none of the lumbar spine', counted(days, 'MRI reading', first))
+        ELSE format('{}, none labelled at all five levels', counted(lumbar_days, 'lumbar MRI reading', first_lumbar))
         END
     FROM out JOIN reading_counts USING (patient)
     WHERE reason IN ('non_lumbar_reading', 'unlabelled_reading')
     UNION ALL
-    SELECT out.*, format('nearest labelled lumbar reading is {} days {} (mri_readings {}/{})',
-        nearest // 2, IF(nearest % 2 = 0, 'later', 'earlier'), source.collection, source.row)
+    SELECT out.*, format('nearest labelled lumbar reading is {} days {} (mri_readings {})',
+        nearest // 2, IF(nearest % 2 = 0, 'later', 'earlier'), name_of(first))
     FROM out
     JOIN matches USING (patient, study_date)
     JOIN reading_days d ON d.patient = out.patient AND d.mri_date = mri_on(out.study_date, nearest)
@@ -113,19 +109,18 @@ explained AS (
     FROM out JOIN blocked USING (patient, study_date)
     WHERE reason = 'surgery_between'
     UNION ALL
-    SELECT out.*, format('another image of the same bytes: {}/{}', first.collection::VARCHAR, first.row)
-    FROM out JOIN duplicates USING (collection, row)
+    SELECT out.*, 'another image of the same bytes: ' || name_of(first)
+    FROM out JOIN duplicates USING (place)
     WHERE reason = 'duplicate_image'
     UNION ALL
-    SELECT out.*, format('the patient is in the development cohort: {}/{}', first.collection::VARCHAR, first.row)
+    SELECT out.*, 'the patient is in the development cohort: ' || name_of(first)
     FROM out JOIN development USING (patient)
     WHERE reason = 'in_development'
 )
 SELECT
-    collection AS place,
-    row,
-    collection || '/' || row AS image_id,
-    collection::VARCHAR AS collection,
+    place,
+    name_of(place) AS image_id,
+    collection_of(place) AS collection,
     patient_key,
     reason::VARCHAR AS reason,
     detail
@@ -137,15 +132,12 @@ WITH steps AS (
     SELECT split, step, CASE WHEN step > 0 THEN enum_range(NULL::reason_name)[step]::reason_name END AS reason
     FROM unnest(enum_range(NULL::split_name)) s(split), range(len(enum_range(NULL::reason_name)) + 1) t(step)
 ),
-images AS (
-    SELECT split, patient, reason FROM verdicts JOIN roles USING (collection)
-),
-left_images AS (SELECT split, reason, count(*) AS images FROM images GROUP BY ALL),
+left_images AS (SELECT split, reason, count(*) AS images FROM verdicts GROUP BY split, reason),
 left_patients AS (  -- a patient leaves with the last image, or (reason null) not at all
     SELECT split, reason, count(*) AS patients
     FROM (
         SELECT split, CASE WHEN bool_and(reason IS NOT NULL) THEN max(reason) END AS reason
-        FROM images
+        FROM verdicts
         WHERE patient IS NOT NULL
         GROUP BY split, patient
     )

@@ -2,7 +2,14 @@
 -- `withdrawn`, the types `collection_name`, `split_name`, `reason_name` (an enum in the order in which the rules are
 -- asked) and the variables `study_start`, `study_end`, `interval_days`. Ends with `verdicts`, a row an x-ray row.
 --
--- Kept narrow on purpose: patients are numbers here, images 64-bit hashes, and the wide rows are joined at the end.
+-- Kept narrow on purpose: a row goes by one number, its place, a patient by another, and the wide rows are joined at
+-- the end. Places have the order of (collection, row).
+
+CREATE TEMP MACRO place(collection, row) AS enum_code(collection::collection_name)::BIGINT * 1_000_000_000_000 + row;
+CREATE TEMP MACRO collection_of(place) AS enum_range(NULL::collection_name)[place // 1_000_000_000_000 + 1];
+CREATE TEMP MACRO name_of(place) AS collection_of(place) || '/' || place % 1_000_000_000_000;
+
+CREATE TEMP VIEW placed AS SELECT *, place(collection, row) AS place FROM radiographs;
 
 -- Every patient with an x-ray row. All the patient's rows count, also those that another rule excludes.
 CREATE TEMP TABLE patients AS
@@ -26,7 +33,7 @@ FROM (
 LEFT JOIN (SELECT DISTINCT patient_key FROM withdrawn) w USING (patient_key);
 
 -- Readings of one patient on one day count as one, before anything is asked of them: lumbar if any is, positive at a
--- level if any says so, negative if none does and at least one says no. `collection`, `row`: the first of them.
+-- level if any says so, negative if none does and at least one says no. `first`: the place of the first of them.
 CREATE TEMP TABLE reading_days AS
 SELECT
     patient,
@@ -38,7 +45,7 @@ SELECT
     max(l4_5) AS l4_5,
     max(l5_s1) AS l5_s1,
     bool_or(lumbar) AND max(l1_2) + max(l2_3) + max(l3_4) + max(l4_5) + max(l5_s1) IS NOT NULL AS labelled,
-    min({collection: collection, row: row}) AS source
+    min(place(collection, row)) AS first
 FROM readings JOIN patients USING (patient_key)
 WHERE mri_date IS NOT NULL
 GROUP BY patient, mri_date;
@@ -49,8 +56,8 @@ SELECT
     count(*) AS days,
     count(*) FILTER (lumbar) AS lumbar_days,
     count(*) FILTER (labelled) AS labelled_days,
-    min(source) AS source,
-    min(source) FILTER (lumbar) AS lumbar_source
+    min(first) AS first,
+    min(first) FILTER (lumbar) AS first_lumbar
 FROM reading_days
 GROUP BY patient;
 
@@ -71,8 +78,8 @@ WITH candidates AS (
     GROUP BY image
     HAVING count(*) > 1
 )
-SELECT collection::collection_name AS collection, row, patient, sha256
-FROM radiographs LEFT JOIN patients USING (patient_key)
+SELECT place, patient, sha256
+FROM placed LEFT JOIN patients USING (patient_key)
 WHERE unreadable IS NULL AND sha256 IS NOT NULL AND hash(sha256) IN (FROM candidates);
 
 -- A withdrawn patient's rows count here: the picture filed under another id may be theirs.
@@ -85,14 +92,14 @@ HAVING min(patient) <> max(patient);
 -- The rules that ask a row or its patient alone.
 CREATE TEMP TABLE images AS
 SELECT
-    r.collection::collection_name AS collection,
-    r.row,
+    r.place,
+    split,
     p.patient,
     r.study_date,
     CASE
         WHEN p.withdrawn THEN 'withdrawn'
         WHEN r.missing IS NOT NULL OR p.patient IS NULL OR r.study_date IS NULL OR r.age IS NULL THEN 'missing_data'
-        WHEN p.two_births OR p.two_sexes OR s.row IS NOT NULL THEN 'identity_conflict'
+        WHEN p.two_births OR p.two_sexes OR s.place IS NOT NULL THEN 'identity_conflict'
         WHEN r.unreadable IS NOT NULL OR r.sha256 IS NULL THEN 'unreadable_image'
         WHEN r.view IS NULL THEN 'unknown_view'
         WHEN r.study_date NOT BETWEEN getvariable('study_start') AND getvariable('study_end')
@@ -102,11 +109,11 @@ SELECT
         WHEN n.lumbar_days = 0 THEN 'non_lumbar_reading'
         WHEN n.labelled_days = 0 THEN 'unlabelled_reading'
     END::reason_name AS reason
-FROM radiographs r
+FROM placed r
+JOIN roles ON roles.collection = r.collection::collection_name
 LEFT JOIN patients p USING (patient_key)
 LEFT JOIN reading_counts n USING (patient)
-LEFT JOIN (SELECT collection::VARCHAR AS collection, row FROM copies WHERE sha256 IN (FROM shared_images)) s
-    ON s.collection = r.collection AND s.row = r.row;
+LEFT JOIN (SELECT place FROM copies WHERE sha256 IN (FROM shared_images)) s USING (place);
 
 CREATE TEMP MACRO mri_on(study_date, rank) AS
     study_date + CASE WHEN rank % 2 = 0 THEN rank // 2 ELSE -(rank // 2) END;
@@ -141,8 +148,8 @@ GROUP BY patient, study_date;
 
 CREATE TEMP TABLE verdicts AS
 SELECT
-    collection,
-    row,
+    place,
+    split,
     patient,
     study_date,
     mri_on(study_date, served) AS mri_date,
@@ -157,30 +164,24 @@ FROM images LEFT JOIN matches USING (patient, study_date);
 
 -- Of a patient's images with the same bytes that got this far, the lowest (collection, row) stays.
 CREATE TEMP TABLE duplicates AS
-SELECT collection, row, first
+SELECT place, first
 FROM (
-    SELECT
-        v.collection,
-        v.row,
-        first_value({collection: v.collection, row: v.row}) OVER (
-            PARTITION BY v.patient, c.sha256 ORDER BY v.collection, v.row
-        ) AS first
-    FROM copies c JOIN verdicts v USING (collection, row)
-    WHERE v.reason IS NULL
+    SELECT place, min(place) OVER (PARTITION BY v.patient, sha256) AS first
+    FROM copies JOIN verdicts v USING (place)
+    WHERE reason IS NULL
 )
-WHERE (collection, row) <> (first.collection, first.row);
+WHERE place <> first;
 
 UPDATE verdicts SET reason = 'duplicate_image'
 FROM duplicates d
-WHERE verdicts.collection = d.collection AND verdicts.row = d.row;
+WHERE verdicts.place = d.place;
 
 CREATE TEMP TABLE development AS
-SELECT patient, min({collection: collection, row: row}) AS first
-FROM verdicts JOIN roles USING (collection)
+SELECT patient, min(place) AS first
+FROM verdicts
 WHERE reason IS NULL AND split = 'development'
 GROUP BY patient;
 
 UPDATE verdicts SET reason = 'in_development'
-FROM roles, development d
-WHERE verdicts.collection = roles.collection AND roles.split = 'test'
-    AND verdicts.patient = d.patient AND verdicts.reason IS NULL;
+FROM development d
+WHERE verdicts.patient = d.patient AND split = 'test' AND reason IS NULL;

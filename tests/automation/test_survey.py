@@ -83,6 +83,13 @@ def test_the_first_by_name_develops_and_roles_are_fixed_at_first_sight(raw, home
     assert roles(home) == {"0": "development", "a": "development", "b": "test"}
 
 
+def test_labels_alone_do_not_take_the_development_role(raw, home):
+    (raw / "0_labels").mkdir()
+    (raw / "0_labels" / "mri_readings.csv").write_text("patient_id,mri_date,body_part,reading\n")
+    fix_roles(["0_labels", "a"], raw, home)
+    assert roles(home) == {"0_labels": "test", "a": "development"}
+
+
 def test_a_collections_own_word_decides(raw, home):
     deliver(raw, "a", role="test")
     deliver(raw, "b")
