@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from hnp_pipeline.readings.document import sentences
 from hnp_pipeline.readings.levels import find_mentions
+from hnp_pipeline.readings.memory import State, Statement, shorten
 from hnp_pipeline.readings.mentions import LUMBAR_DISCS
 from hnp_pipeline.readings.normalisation import normalise
-from hnp_pipeline.readings.reader import State, Statement, read_sentence, says_nothing, shorten
+from hnp_pipeline.readings.reader import read_sentence, says_nothing
 from hnp_pipeline.study import Readings
 from hnp_pipeline.vocabulary import LEVELS
 

@@ -1,6 +1,5 @@
 """Reads a report sentence by sentence: which herniations it states, where, and what leans on what was said before."""
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from hnp_pipeline.readings.attachment import (
@@ -16,45 +15,14 @@ from hnp_pipeline.readings.document import Sentence
 from hnp_pipeline.readings.exceptions import Excepted, exception
 from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
-from hnp_pipeline.readings.mentions import LUMBAR_DISCS, Mention
+from hnp_pipeline.readings.memory import State, record, resolve, settle, shorten, union
+from hnp_pipeline.readings.mentions import Mention
 from hnp_pipeline.readings.tokens import Token, tokenise
-from hnp_pipeline.study import Readings
 
 K = Kind
-_LONGEST = 200  # characters of evidence
 _MOST = 120  # words of one sentence that are read together; what is longer is no sentence
 _CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
 _WORTH = frozenset({K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.THE})
-
-
-@dataclass(slots=True)
-class Statement:
-    """What a report says of herniation at some levels. `says`: 1 there, -1 not there, 0 not about now."""
-
-    says: int
-    discs: frozenset[int] | None  # None: no level
-    hedged: bool
-    past: bool
-    words: str
-
-
-@dataclass(slots=True)
-class State:
-    """What has been read so far."""
-
-    text: str
-    lower: str
-    mentions: list[Mention]
-    settings: Readings
-    statements: list[Statement] = field(default_factory=list)
-    heading: Mention | None = None
-    heading_alone: bool = False
-    topic: frozenset[int] | None = None  # what the last sentence was about
-    named: frozenset[int] = frozenset()
-    group: frozenset[int] = frozenset()  # the levels named last
-    claim: int | None = None  # what the last sentence said: 1, 0 (a bulge), -1
-    dangling: bool = False  # the last sentence named a herniation without a level: `HNP:` and levels below
-    sentence: str = ""
 
 
 def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> None:
@@ -72,7 +40,7 @@ def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> 
     for heading, unit in split_at_headings(tokens):
         if heading is not None:
             state.heading, state.topic = heading, None
-            state.group = _resolve(state, heading)
+            state.group = resolve(state, heading)
             state.named |= state.group
             state.heading_alone = not unit
         elif sentence.first and mentions and not state.heading_alone:
@@ -82,7 +50,7 @@ def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> 
                 _read_unit(state, sentence, unit[at : at + _MOST])
             state.heading_alone = False
         elif state.dangling and heading is not None:
-            _settle(state, _resolve(state, heading))
+            settle(state, resolve(state, heading))
 
 
 def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
@@ -98,11 +66,11 @@ def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
         _read_clause(state, sentence, lead, clause, before)
         for t in clause:
             if t.mention is not None:
-                before = _resolve(state, t.mention)
+                before = resolve(state, t.mention)
     first = next((j for j, t in enumerate(unit) if t.kind in _CONTENT), None)
     mention = unit[first].mention if first is not None else None
     if mention is not None and first is not None and first <= 2 and not _all_normal(unit):
-        state.topic = _resolve(state, mention)
+        state.topic = resolve(state, mention)
     elif any(t.kind is K.LEVEL for t in unit):
         state.topic = None
 
@@ -144,14 +112,14 @@ def _trailing(state: State, clauses: list[tuple[Token | None, list[Token]]]) -> 
     if len(levels) != 1 or lead is None or lead.kind is not K.BUT or at < 1 or end[-1].mention is None:
         return None
     apart = end[at].kind is K.AT and end[at - 1].kind is K.COMMA
-    return _resolve(state, end[-1].mention) if apart else None
+    return resolve(state, end[-1].mention) if apart else None
 
 
 def _read_pairs(state: State, unit: list[Token], pairs: list[tuple[int, Mention]]) -> None:
     read_idioms(unit, state.lower)
     for i, mention in pairs:
         if unit[i].kind is K.FINDING:
-            _record(state, judge(unit, i, range(0)), _resolve(state, mention))
+            record(state, judge(unit, i, range(0)), resolve(state, mention))
     state.group = frozenset[int]().union(*(m.lumbar for _, m in pairs))
     state.named |= state.group
 
@@ -200,7 +168,7 @@ def _read_clause(
         _lean_on_earlier(state, lead, tokens)
     for t in tokens:
         if t.mention is not None:
-            state.group = _resolve(state, t.mention) or state.group
+            state.group = resolve(state, t.mention) or state.group
             state.named |= state.group
 
 
@@ -228,18 +196,18 @@ def _read_claim(
         return
     if level is None and claim.says < 0 and excepted.flips:
         discs = None
-    denied = _union(state, [t for t in tokens if t.negative])
+    denied = union(state, [t for t in tokens if t.negative])
     if claim.says > 0 and discs and not discs <= denied:
         discs = discs - denied  # at all levels, not at L5-S1
     if not inside and excepted.levels:
-        exceptions = _union(state, [tokens[k] for k in excepted.levels])
+        exceptions = union(state, [tokens[k] for k in excepted.levels])
         if claim.says > 0 and discs:
             discs = discs - exceptions
         elif claim.says < 0 and excepted.flips:
-            _record(state, Claim(i, 1, claim.hedged), exceptions)
+            record(state, Claim(i, 1, claim.hedged), exceptions)
     if discs is None and sentence.elsewhere:
         return
-    _record(state, claim, discs)
+    record(state, claim, discs)
     state.dangling = state.dangling or (claim.says == 1 and discs is None)
 
 
@@ -248,7 +216,7 @@ def _read_marks(state: State, tokens: list[Token], claim: Claim) -> None:
     for t in tokens:
         if t.mention is not None and (t.negative or t.positive):
             says = 1 if t.positive else -1
-            _record(state, Claim(claim.index, says, claim.hedged), _resolve(state, t.mention))
+            record(state, Claim(claim.index, says, claim.hedged), resolve(state, t.mention))
 
 
 def _read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
@@ -257,7 +225,7 @@ def _read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
         if t.mention is not None and tokens[j + 1].kind is K.DITTO:
             said = [c for c in claims if c.index < j]
             if said and said[-1].says:
-                _record(state, said[-1], _resolve(state, t.mention, tokens[:j]))
+                record(state, said[-1], resolve(state, t.mention, tokens[:j]))
 
 
 def _discs_of(
@@ -267,17 +235,17 @@ def _discs_of(
         mention = tokens[j].mention
         assert mention is not None
         if mention.kind == "all" and state.heading is not None and len(state.heading.lumbar) > 1:
-            return _resolve(state, state.heading)  # L3-S1: HNP at each level
+            return resolve(state, state.heading)  # L3-S1: HNP at each level
         if not (mention.weak and state.heading is not None):
             found = frozenset[int]()
             for k in coordinated(tokens, j, barred):
                 if (member := tokens[k].mention) is not None:
-                    found |= _resolve(state, member, tokens[:k])
+                    found |= resolve(state, member, tokens[:k])
             return found
     if before is not None:
         return before
     if state.heading is not None:
-        return _resolve(state, state.heading)
+        return resolve(state, state.heading)
     if state.topic is not None:
         return state.topic
     if state.group and any(
@@ -301,16 +269,12 @@ def _lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> N
     denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
     if K.DITTO in kinds and state.claim is not None:
         discs = (
-            _union(state, levels[-1:])
-            if levels
-            else _resolve(state, state.heading)
-            if state.heading
-            else None
+            union(state, levels[-1:]) if levels else resolve(state, state.heading) if state.heading else None
         )
         if state.claim and discs:
-            _record(state, Claim(0, state.claim, last.hedged), discs)
+            record(state, Claim(0, state.claim, last.hedged), discs)
     elif levels:
-        _read_ellipsis(state, lead, tokens, _union(state, levels), denies)
+        _read_ellipsis(state, lead, tokens, union(state, levels), denies)
     elif K.RESOLVED in kinds:
         last.says = -1
     else:
@@ -342,57 +306,12 @@ def _read_ellipsis(
         last.discs = last.discs - discs  # all levels but L1-2
     elif but or korean or does:
         if last.says:
-            _record(state, Claim(0, -1 if denies else 1, last.hedged), discs)
+            record(state, Claim(0, -1 if denies else 1, last.hedged), discs)
     elif state.dangling and not denies:
-        _settle(state, discs)
-
-
-def _settle(state: State, discs: frozenset[int]) -> None:
-    """Give a herniation that was named above its list of levels (`HNP:` … `- L4-5`)."""
-    named = next((s for s in reversed(state.statements) if s.says == 1), None)
-    if named is not None:
-        named.discs = (named.discs or frozenset()) | discs
-
-
-def _record(state: State, claim: Claim, discs: frozenset[int] | None) -> None:
-    if discs is not None and not discs:
-        return  # another region's
-    words = state.sentence
-    if state.heading is not None and discs is not None:
-        title = state.text[state.heading.start : state.heading.end]
-        if title not in words:
-            words = f"{title}: {words}"
-    state.statements.append(Statement(claim.says, discs, claim.hedged, claim.past, words))
-    state.claim = claim.says or state.claim
-
-
-def _union(state: State, levels: list[Token]) -> frozenset[int]:
-    return frozenset[int]().union(*(_resolve(state, t.mention) for t in levels if t.mention is not None))
-
-
-def _resolve(state: State, mention: Mention, earlier: list[Token] | None = None) -> frozenset[int]:
-    """The discs that a mention stands for, here; none of the five where it is another region's."""
-    if mention.kind in ("discs", "all"):
-        return frozenset(mention.lumbar)
-    group = state.group
-    here = frozenset[int]()
-    for t in earlier or ():
-        if t.mention is not None and t.mention.kind == "discs":
-            group = frozenset(t.mention.lumbar)
-            here |= group
-    if mention.kind == "rest":
-        return frozenset(LUMBAR_DISCS) - (state.named | here)
-    shift = {"same": 0, "above": -1, "below": 1}[mention.kind]
-    return frozenset(d + shift for d in group) & frozenset(LUMBAR_DISCS)
+        settle(state, discs)
 
 
 @lru_cache(maxsize=65536)
 def says_nothing(lower: str) -> bool:
     """Whether a sentence without levels has no word that could matter (`Features of muscle spasm.`)."""
     return _WORTH.isdisjoint(t.kind for t in tokenise(lower, 0, len(lower), (), False))
-
-
-def shorten(words: str) -> str:
-    """Words on one line, and not too many of them."""
-    words = " ".join(words.split()).strip(" .-*")
-    return words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…"
