@@ -183,7 +183,8 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int) -> int:
 
 
 def _until_one_ends(started: "dict[str, subprocess.Popen[bytes]]", logs: Path) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(ending, signal.default_int_handler)
     try:
         while True:
             for name, process in started.items():
