@@ -189,7 +189,10 @@ def plan(
 def upstream_of(
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], goals: Collection[dg.AssetKey]
 ) -> set[dg.AssetKey]:
-    """The assets `goals` and all that they are made of, as far as the study makes it."""
+    """The assets `goals` and all that they are made of, as far as the study makes it.
+
+    An asset that gathers what there is asks for nothing itself.
+    """
     by_key = {key: step for step in _steps(assets) for key in step.keys}
     found: set[dg.AssetKey] = set()
     todo = list(goals)
@@ -197,6 +200,8 @@ def upstream_of(
         key = todo.pop()
         if key in by_key and key not in found:
             found |= by_key[key].keys
+            if by_key[key].specs_by_key[key].metadata.get(GATHERS):
+                continue
             todo += [d.asset_key for k in by_key[key].keys for d in by_key[key].specs_by_key[k].deps]
     return found
 

@@ -224,7 +224,7 @@ def test_a_failed_blocking_check_stops_what_would_flow_on(whole):
 
 def test_within_a_stage_the_gathering_asset_takes_what_there_is(toy):
     toy.deliver("a", "1")
-    within = upstream_of(toy.assets, {dg.AssetKey("cohort")}) | {dg.AssetKey("warehouse")}
+    within = upstream_of(toy.assets, {dg.AssetKey("cohort"), dg.AssetKey("warehouse")})
     assert toy.bring_up_to_date(within) == ["radiographs[a]", "cohort", "warehouse"]
     assert toy.bring_up_to_date(within) == []
     assert toy.bring_up_to_date()[-1] == "warehouse"  # now of everything

@@ -83,7 +83,8 @@ def test_a_table_without_a_required_column(hnp, tmp_path):
 
 def test_the_cohort_of_the_real_export(hnp, tmp_path, shared):
     raw = shared / "data" / "spider" / "raw"
-    hnp("run", "--raw", raw, "--home", tmp_path / "home", "--profile", "tiny", "--until", "cohort")
+    told = hnp("run", "--raw", raw, "--home", tmp_path / "home", "--profile", "tiny", "--until", "cohort")
+    assert "clahe_cache" not in told and "fold_model" not in told
     with duckdb.connect(str(tmp_path / "home" / "hnp.duckdb"), read_only=True) as db:
         [(included,), (excluded,)] = [
             db.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("cohort", "exclusions")
