@@ -121,7 +121,7 @@ def fix_roles(new: list[str], raw: Path, home: Home) -> None:
         try:
             collection = open_collection(raw / name)
             given, pictures = collection.role, collection.table("xrays") is not None
-        except TableError:
+        except (TableError, OSError):
             given, pictures = None, True  # told when its tables are read
         first = pictures and Split.DEVELOPMENT not in fixed.values()
         fixed.setdefault(name, Split(given) if given else Split.DEVELOPMENT if first else Split.TEST)

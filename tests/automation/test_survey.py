@@ -75,6 +75,7 @@ def test_changed_and_vanished(raw, home, instance):
 
 
 def test_the_first_by_name_develops_and_roles_are_fixed_at_first_sight(raw, home):
+    deliver(raw, "b")
     fix_roles(["b", "a"], raw, home)
     assert roles(home) == {"a": "development", "b": "test"}
     deliver(raw, "0", role="development")
