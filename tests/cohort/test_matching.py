@@ -136,6 +136,14 @@ def test_one_image_under_two_patients(verdicts: Any) -> None:
     assert found["first/3"] == found["first/4"] == "unreadable_image"
 
 
+def test_an_unreadable_copy_is_under_no_one(verdicts: Any) -> None:
+    """As a file outside the folder: its bytes stand elsewhere, but it was not let in."""
+    xrays = [xray(row=1, sha256="same"), xray(row=2, sha256="same")]
+    xrays.append(xray(row=3, patient="q", sha256="same", unreadable="outside the folder"))
+    found = verdicts(xrays, [reading(), reading("q")])
+    assert found == {"first/1": (DAY, "00010"), "first/2": "duplicate_image", "first/3": "unreadable_image"}
+
+
 def test_the_image_of_one_who_withdrew_stays_out_under_another_id(verdicts: Any) -> None:
     xrays = [xray(sha256="same"), xray(row=2, patient="q", sha256="same"), xray(row=3, patient="q")]
     found = verdicts(xrays, [reading(), reading("q")], withdrawn=("p",))
