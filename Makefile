@@ -35,8 +35,9 @@ lint: $(SETUP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Files side by side, a process a core; the numeric libraries do not thread on top of that.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks
