@@ -16,11 +16,13 @@ from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.automation.survey import WITHDRAWALS, roles
 from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
 from hnp_pipeline.cohort.matching import Sources, write_cohort
+from hnp_pipeline.home import Home
+from hnp_pipeline.intake.leading_zeros import leading_zero_warning
 from hnp_pipeline.intake.withdrawn import read_withdrawn
 from hnp_pipeline.project import Project
-from hnp_pipeline.schemas import COHORT
+from hnp_pipeline.schemas import COHORT, COHORT_FLOW, EXCLUSIONS, WITHDRAWN, schema
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, read_table
+from hnp_pipeline.tables import content_hash, content_hash_of, read_table
 from hnp_pipeline.vocabulary import LEVEL_TITLES, LEVELS
 from resources.compute import Compute
 from resources.images import Images, pixel_version
@@ -76,6 +78,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 blocking=True,
                 description="No image in two patients.",
             ),
+            dg.AssetCheckSpec(
+                "ids_match", asset="cohort", description="No id lost its leading zeros in one of the tables."
+            ),
         ],
     )
     def cohort(
@@ -88,12 +93,13 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         parts = {n: [p for c in known if (p := home.intake(c, n)).exists()] for n in INTAKE}
         paths = {n: home.table(n) for n in ("cohort", "exclusions", "cohort_flow")}
         with told():
+            withdrawn = _withdrawn(project, study)
             write_cohort(
                 Sources(
                     radiographs=parts["radiographs"],
                     readings=parts["readings"],
                     surgeries=parts["surgeries"],
-                    withdrawn=_withdrawn(project, study),
+                    withdrawn=withdrawn,
                     roles={c: role.value for c, role in roles(home).items()},
                 ),
                 study.cohort,
@@ -103,8 +109,14 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 threads=compute.threads,
             )
         delivered = sum(pq.read_metadata(p).num_rows for p in parts["radiographs"])
+        zeros = leading_zero_warning(_identified(home, known, withdrawn))
         counted = {n: pq.read_metadata(p).num_rows for n, p in paths.items()}
-        checks = _checks(home.table("cohort"), delivered, counted)
+        checks = [
+            *_checks(home.table("cohort"), delivered, counted),
+            verdict(
+                "ids_match", zeros is None, zeros or "no id lacks leading zeros", asset="cohort", warn=True
+            ),
+        ]
         extra = {
             "cohort": _prevalence(home.table("cohort")),
             "exclusions": _reasons(home.table("exclusions")),
@@ -113,8 +125,8 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         for name, path in paths.items():
             yield dg.MaterializeResult(
                 asset_key=name,
-                data_version=dg.DataVersion(content_hash(read_table(path))),
-                metadata=tables.describe_file(name) | extra[name],
+                data_version=dg.DataVersion(content_hash_of(path)),
+                metadata=tables.describe_file(path, _COLUMNS[name]) | extra[name],
                 check_results=checks if name == "cohort" else [],
             )
 
@@ -197,6 +209,8 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     return [cohort, development_set, test_set]
 
 
+_COLUMNS = {"cohort": COHORT, "exclusions": EXCLUSIONS, "cohort_flow": COHORT_FLOW}
+
 # Patients in two folds, patients in both splits, images under two patients.
 _LEAKS = """
 WITH t AS (FROM read_parquet($path)), patients AS (
@@ -209,9 +223,16 @@ SELECT
 """
 
 
+def _identified(home: Home, collections: list[str], withdrawn: pa.Table) -> dict[str, Path | pa.Table]:
+    """Every table that names patients, by what the user calls it."""
+    tables = {"xrays": "radiographs", "mri_readings": "readings", "surgeries": "surgeries"}
+    parts = {f"{c}/{name}": home.intake(c, part) for c in collections for name, part in tables.items()}
+    return {"withdrawn": withdrawn} | {name: part for name, part in parts.items() if part.exists()}
+
+
 def _withdrawn(project: Project, study: Study) -> pa.Table:
     if project.raw is None:
-        return pa.table({"patient_key": pa.array([], pa.string())})
+        return schema(WITHDRAWN).empty_table()
     parts = [p for c in roles(project.home) if (p := project.home.intake(c, "radiographs")).exists()]
     hospitals = {h for p in parts for h in read_table(p, ["hospital"])["hospital"].unique().to_pylist()}
     return read_withdrawn(project.raw, study.intake, project.key(), hospitals)

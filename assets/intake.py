@@ -5,18 +5,18 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.parquet import read_metadata
 
 from assets.common import OWNERS, code_version, logged, told, verdict
 from hnp_pipeline.automation.survey import COLLECTIONS, RAW_COLLECTION, WITHDRAWALS
 from hnp_pipeline.intake.collection import open_collection
-from hnp_pipeline.intake.leading_zeros import leading_zero_warning
 from hnp_pipeline.intake.mri_readings import read_mri_readings
 from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
-from hnp_pipeline.intake.xrays import read_xrays, with_images
 from hnp_pipeline.project import Project
 from hnp_pipeline.readings.rows import agreement, label_rows
+from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, read_table, write_table
+from hnp_pipeline.tables import content_hash, content_hash_of, write_table
 from hnp_pipeline.vocabulary import LEVELS
 from resources.compute import Compute
 from resources.tables import Tables, describe, markdown
@@ -73,49 +73,29 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         tables: dg.ResourceParam[Tables],
         compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult:
-        from hnp_pipeline.imaging.inspection import inspect_files
+        from hnp_pipeline.imaging.radiographs import RadiographFiles, write_radiographs
 
         name = context.partition_key
-        files = project.home.intake(name, "files")
+        names = ("radiographs", "names", "files")
+        files = RadiographFiles(*(project.home.intake(name, n) for n in names))
         with told():
             collection = open_collection(project.collection(name))
-            xrays = read_xrays(collection, study.intake, project.key())
-            inspected = inspect_files(
-                collection.folder,
-                xrays["file"],
-                read_table(files) if files.exists() else None,
-                study.intake.maximum_pixels,
-                compute.threads,
-                logged(context),
+            found = write_radiographs(
+                collection, study.intake, project.key(), files, compute.threads, logged(context)
             )
-            rows = with_images(xrays, inspected)
-            zeros = leading_zero_warning([collection])
-        if zeros:
-            context.log.warning(zeros)
-        write_table(inspected, files)
-        write_table(xrays.select(["image_id", "file"]), project.home.intake(name, "names"))
-        metadata = tables.write(rows, project.home.intake(name, "radiographs"))
-        unreadable = pc.sum(pc.is_valid(rows["unreadable"])).as_py() or 0
-        untyped = pc.sum(pc.is_valid(rows["missing"])).as_py() or 0
-        share = unreadable / max(rows.num_rows, 1)
+        written = read_metadata(files.rows).num_rows
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(content_hash(rows)),
-            metadata=metadata
-            | {
-                "unreadable_images": unreadable,
-                "rows_with_missing_data": untyped,
-                "ids_without_zeros": zeros or "none",
-            },
+            data_version=dg.DataVersion(content_hash_of(files.rows)),
+            metadata=tables.describe_file(files.rows, INTAKE_RADIOGRAPHS)
+            | {"unreadable_images": found.unreadable, "rows_with_missing_data": found.untyped},
             check_results=[
                 verdict(
                     "images_decodable",
-                    share <= 0.2,
-                    f"{unreadable} of {rows.num_rows} pictures unreadable",
+                    found.unreadable <= 0.2 * found.rows,
+                    f"{found.unreadable} of {found.rows} pictures unreadable",
                     warn=True,
                 ),
-                verdict(
-                    "rows_typed", rows.num_rows == xrays.num_rows, f"{rows.num_rows} of {xrays.num_rows} rows"
-                ),
+                verdict("rows_typed", written == found.rows, f"{written} of {found.rows} rows"),
             ],
         )
 

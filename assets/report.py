@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.parquet import read_metadata, read_schema
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from assets.training import development_version, parameters, same_study
@@ -21,7 +22,7 @@ from hnp_pipeline.cohort.examples import changing_patients
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, read_table
+from hnp_pipeline.tables import content_hash, content_hash_of, read_table
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
 
@@ -73,18 +74,16 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         paths = {n: home.table(n) for n in schemas.TABLES if home.table(n).exists()}
         with told():
             build_database(paths, home.database)
-        rows = {n: read_table(p, []).num_rows for n, p in paths.items()}
+        rows = {n: read_metadata(p).num_rows for n, p in paths.items()}
         counts = pa.table(
             {"table": list(rows), "rows": list(rows.values()), "holds": [schemas.TABLES[n][0] for n in rows]}
         )
         wrong = [
-            n
-            for n, p in paths.items()
-            if read_table(p).schema.names != [c.name for c in schemas.TABLES[n][1]]
+            n for n, p in paths.items() if read_schema(p).names != [c.name for c in schemas.TABLES[n][1]]
         ]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(
-                content_hash(pa.table({"of": [content_hash(read_table(p)) for p in paths.values()]}))
+                content_hash(pa.table({"of": [content_hash_of(p) for p in paths.values()]}))
             ),
             metadata={
                 "tables": dg.MetadataValue.md(markdown(counts)),

@@ -27,6 +27,9 @@ _IMAGE_ID = Column("image_id", TEXT, "<collection>/<row of the hospital's own x-
 _COLLECTION = Column("collection", TEXT, "delivery of data the row came with")
 _ROW = Column("row", LONG, "row in the hospital's own table; row 1 follows the header")
 _PATIENT = Column("patient_key", TEXT, "pseudonym of the patient (HMAC-SHA256)")
+_BARE = Column(
+    "bare_key", TEXT, "pseudonym of the id without leading zeros and trailing .0; null if that is the same"
+)
 _HOSPITAL = Column("hospital", TEXT, "hospital, as delivered")
 _VIEW = Column("view", TEXT, "AP, LAT, LO, RO, FLEX or EXT")
 _SEX = Column("sex", TEXT, "M, F or unknown (null)")
@@ -44,6 +47,7 @@ INTAKE_RADIOGRAPHS = [
     _COLLECTION,
     _ROW,
     _PATIENT,
+    _BARE,
     Column(
         "patient_digest", TEXT, "unkeyed SHA-256 of the patient id: orders folds independently of pseudonyms"
     ),
@@ -67,6 +71,7 @@ INTAKE_READINGS = [
     _COLLECTION,
     _ROW,
     _PATIENT,
+    _BARE,
     Column("mri_date", DAY, "date of the MRI"),
     Column("lumbar", FLAG, "the body part is the lumbar spine"),
     *_levels("herniation read on MRI"),
@@ -78,9 +83,11 @@ INTAKE_SURGERIES = [
     _COLLECTION,
     _ROW,
     _PATIENT,
+    _BARE,
     Column("surgery_date", DAY, "date of the surgery; null if it cannot be read"),
     Column("lumbar_disc", FLAG, "the site is a lumbar disc"),
 ]
+WITHDRAWN = [_PATIENT, _BARE]
 
 RADIOGRAPHS = [
     _IMAGE_ID,
@@ -98,8 +105,9 @@ RADIOGRAPHS = [
 READINGS = [
     _COLLECTION,
     _PATIENT,
-    *INTAKE_READINGS[3:],
+    *INTAKE_READINGS[4:],
 ]
+SURGERIES = [c for c in INTAKE_SURGERIES if c is not _BARE]
 COHORT = [
     _IMAGE_ID,
     _COLLECTION,
@@ -185,7 +193,7 @@ GRADCAM = [
 TABLES: dict[str, tuple[str, list[Column]]] = {
     "radiographs": ("Every row of the x-ray exports, typed, with its image's size and hash", RADIOGRAPHS),
     "readings": ("Every usable MRI reading with its labels and where they came from", READINGS),
-    "surgeries": ("Surgeries that were delivered", INTAKE_SURGERIES),
+    "surgeries": ("Surgeries that were delivered", SURGERIES),
     "cohort": ("The images of the study with their labels, split and fold", COHORT),
     "exclusions": ("Every image that is not in the cohort, with the one reason", EXCLUSIONS),
     "rejected_rows": ("Readings and surgeries that cannot be used", REJECTED_ROWS),

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +32,14 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch(directory: Path) -> Iterator[Path]:
+    """A folder below `directory` for what is in the making, removed at the end."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{os.getpid()}-", suffix=".tmp", dir=directory) as folder:
+        yield Path(folder)
 
 
 def sync_directory(directory: Path) -> None:
@@ -56,6 +66,25 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     return pq.read_table(path, columns=columns, partitioning=None)
 
 
+def sort_file(path: Path, column: str) -> None:
+    """Sort the table at `path` in place, on disk where it does not fit in memory. Not atomic: for a file being made."""
+    unsorted = path.with_name(path.name + ".unsorted")
+    path.rename(unsorted)
+    try:
+        config: dict[str, Any] = {
+            "temp_directory": str(path.parent),
+            "memory_limit": "1GB",
+            "preserve_insertion_order": False,
+        }
+        with duckdb.connect(config=config) as db, pq.ParquetFile(unsorted) as file:
+            rows = db.read_parquet(str(unsorted), hive_partitioning=False).order(column)
+            with pq.ParquetWriter(path, file.schema_arrow, compression="zstd") as writer:
+                for batch in rows.to_arrow_reader(_WINDOW):
+                    writer.write_table(pa.Table.from_batches([batch]).cast(file.schema_arrow))
+    finally:
+        unsorted.unlink()
+
+
 def write_text(text: str, path: Path) -> None:
     """Write `text` to `path` as UTF-8, atomically."""
     with replacing(path) as temporary:
@@ -64,6 +93,23 @@ def write_text(text: str, path: Path) -> None:
 
 def content_hash(table: pa.Table) -> str:
     """A hash (16 hex digits) of names, types and values in their order; not of chunks, metadata or file."""
+    return _hash(table.schema, table.to_batches())
+
+
+def content_hash_of(path: Path) -> str:
+    """The `content_hash` of the table at `path`, which need not fit in memory.
+
+    Raises:
+        FileNotFoundError: there is no such table yet.
+    """
+    with pq.ParquetFile(path) as file:
+        return _hash(file.schema_arrow, file.iter_batches(_WINDOW))
+
+
+_WINDOW = 65_536  # rows hashed at once
+
+
+def _hash(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
     digest = hashlib.sha256()
 
     class Sink:
@@ -76,10 +122,25 @@ def content_hash(table: pa.Table) -> str:
         def flush(self) -> None: ...
         def close(self) -> None: ...
 
-    # take() rebuilds every buffer, so that no offset or padding of a slice reaches the hash
-    whole = table.replace_schema_metadata(None).combine_chunks()
-    bare = pa.schema([pa.field(f.name, f.type) for f in whole.schema])
-    whole = whole.take(pa.array(np.arange(whole.num_rows))).cast(bare) if whole.num_rows else whole.cast(bare)
+    bare = pa.schema([pa.field(f.name, f.type) for f in schema])
     with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), bare) as writer:
-        writer.write_table(whole.combine_chunks())
+        for window in _windows(batches):
+            # take() rebuilds every buffer, so that no offset or padding of a slice reaches the hash
+            whole = window.take(pa.array(np.arange(window.num_rows))).replace_schema_metadata(None)
+            writer.write_table(whole.cast(bare).combine_chunks())
     return digest.hexdigest()[:16]
+
+
+def _windows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in tables of `_WINDOW`, the last one shorter, however they were cut."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        while rows >= _WINDOW:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, _WINDOW)
+            waiting, rows = table.slice(_WINDOW).to_batches(), rows - _WINDOW
+    if rows:
+        yield pa.Table.from_batches(waiting)

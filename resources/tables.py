@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 
 from hnp_pipeline import schemas
 from hnp_pipeline.home import Home
-from hnp_pipeline.tables import read_table, write_table
+from hnp_pipeline.tables import read_table, replacing, write_table
 
 _PREVIEW_ROWS = 8
+_BATCH_ROWS = 65_536
 # A preview stands in Dagster's event log, which outlives the table: it shows no free text.
-_NOT_PREVIEWED = {"evidence", "patient_digest", "birth_digest", "detail", "missing", "found"}
+_NOT_PREVIEWED = {"evidence", "patient_digest", "birth_digest", "detail", "missing", "found", "bare_key"}
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,27 @@ class Tables:
         """Assemble a shared table from the parts that exist, in the schema of its name; returns its rows."""
         _, columns = schemas.TABLES[name]
         schema = schemas.schema(columns)
-        found = [read_table(p, schema.names).cast(schema) for p in parts if p.exists()]
-        table = pa.concat_tables([schema.empty_table(), *found]).replace_schema_metadata(None)
-        write_table(table, self.home.table(name))
-        return table.num_rows
+        rows = 0
+        with (
+            replacing(self.home.table(name)) as temporary,
+            pq.ParquetWriter(temporary, schema.remove_metadata(), compression="zstd") as writer,
+        ):
+            for part in parts:
+                if part.exists():
+                    with pq.ParquetFile(part) as file:
+                        for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names):
+                            table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+                            writer.write_table(table.replace_schema_metadata(None))
+                            rows += table.num_rows
+        return rows
 
-    def describe_file(self, name: str) -> dict[str, Any]:
-        """Metadata of a shared table on disk, without reading more than its first rows."""
-        schema = schemas.schema(schemas.TABLES[name][1])
-        file = pq.ParquetFile(self.home.table(name))
-        head = next(file.iter_batches(_PREVIEW_ROWS), None)
-        table = schema.empty_table() if head is None else pa.Table.from_batches([head]).cast(schema)
-        return describe(table) | {"dagster/row_count": file.metadata.num_rows}
+    def describe_file(self, path: Path, columns: list[schemas.Column]) -> dict[str, Any]:
+        """Metadata of a table on disk, without reading more than its first rows."""
+        schema = schemas.schema(columns)
+        with pq.ParquetFile(path) as file:
+            head = next(file.iter_batches(_PREVIEW_ROWS), None)
+            table = schema.empty_table() if head is None else pa.Table.from_batches([head]).cast(schema)
+            return describe(table) | {"dagster/row_count": file.metadata.num_rows}
 
 
 def describe(table: pa.Table) -> dict[str, Any]:

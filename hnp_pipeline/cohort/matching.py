@@ -81,9 +81,8 @@ def write_cohort(
     Raises:
         StepError: a collection without a role, or a role that is none.
     """
-    cohort.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".cohort-", dir=cohort.parent) as spill, ExitStack() as stack:
-        db = stack.enter_context(_judged(sources, settings, threads, memory_limit, spill))
+    with tables.scratch(cohort.parent) as spill, ExitStack() as stack:
+        db = stack.enter_context(_judged(sources, settings, threads, memory_limit, str(spill)))
         for path, result in zip((cohort, exclusions, flow), _RESULTS, strict=True):
             temporary = stack.enter_context(tables.replacing(path))
             target = str(temporary).replace("'", "''")
@@ -180,13 +179,9 @@ def _assign_folds(db: duckdb.DuckDBPyConnection, seed: int) -> None:
             JOIN (SELECT *, greatest({", ".join(LEVELS)}) AS {HNP} FROM reading_days) USING (patient, mri_date)
             WHERE reason IS NULL AND split = ?
             GROUP BY patient
-        ),
-        digests AS (
-            SELECT patient, patient_key, patient_digest
-            FROM development JOIN placed ON place = first
         )
         SELECT counted.*
-        FROM counted JOIN digests USING (patient)
+        FROM counted JOIN patients USING (patient)
         ORDER BY sha256(? || ' ' || patient_digest), patient_key
         """,
         [Split.DEVELOPMENT, str(seed)],

@@ -35,11 +35,10 @@ CREATE TEMP MACRO counted(number, name, first) AS format(
 );
 
 -- The words of each detail lead to the rows that decided, and name no one.
+CREATE TEMP TABLE out AS FROM verdicts WHERE reason IS NOT NULL;
+
 CREATE TEMP VIEW exclusion_rows AS
-WITH out AS (
-    FROM verdicts WHERE reason IS NOT NULL
-),
-conflicting AS (  -- patients
+WITH conflicting AS (  -- patients
     SELECT
         patient,
         concat_ws('; ',

@@ -16,12 +16,14 @@ CREATE TEMP TABLE patients AS
 SELECT
     row_number() OVER ()::INTEGER AS patient,
     patient_key,
+    patient_digest,
     coalesce(first_birth <> last_birth, false) AS two_births,
     coalesce(first_sex <> last_sex, false) AS two_sexes,
     w.patient_key IS NOT NULL AS withdrawn
 FROM (
     SELECT
         patient_key,
+        any_value(patient_digest) AS patient_digest,
         min(IF(birth_digest IS NULL, NULL, hash(birth_digest))) AS first_birth,
         max(IF(birth_digest IS NULL, NULL, hash(birth_digest))) AS last_birth,
         min(sex) AS first_sex,
@@ -68,38 +70,18 @@ FROM surgeries JOIN patients USING (patient_key)
 WHERE lumbar_disc
 GROUP BY patient;
 
--- Readable images whose bytes stand in more than one row. Found by a 64-bit hash, which takes a tenth of the memory,
--- then compared in full.
-CREATE TEMP TABLE copies AS
-WITH candidates AS (
-    SELECT hash(sha256) AS image
-    FROM radiographs
-    WHERE unreadable IS NULL AND sha256 IS NOT NULL
-    GROUP BY image
-    HAVING count(*) > 1
-)
-SELECT place, patient, sha256
-FROM placed LEFT JOIN patients USING (patient_key)
-WHERE unreadable IS NULL AND sha256 IS NOT NULL AND hash(sha256) IN (FROM candidates);
-
--- A withdrawn patient's rows count here: the picture filed under another id may be theirs.
-CREATE TEMP TABLE shared_images AS
-SELECT sha256
-FROM copies
-GROUP BY sha256
-HAVING min(patient) <> max(patient);
-
--- The rules that ask a row or its patient alone.
-CREATE TEMP TABLE images AS
+-- The rules that ask a row or its patient alone; `image` is the hash of the readable image's own.
+CREATE TEMP TABLE rows AS
 SELECT
     r.place,
     split,
     p.patient,
     r.study_date,
+    IF(r.unreadable IS NULL AND r.sha256 IS NOT NULL, hash(r.sha256), NULL) AS image,
     CASE
         WHEN p.withdrawn THEN 'withdrawn'
         WHEN r.missing IS NOT NULL OR p.patient IS NULL OR r.study_date IS NULL OR r.age IS NULL THEN 'missing_data'
-        WHEN p.two_births OR p.two_sexes OR s.place IS NOT NULL THEN 'identity_conflict'
+        WHEN p.two_births OR p.two_sexes THEN 'identity_conflict'
         WHEN r.unreadable IS NOT NULL OR r.sha256 IS NULL THEN 'unreadable_image'
         WHEN r.view IS NULL THEN 'unknown_view'
         WHEN r.study_date NOT BETWEEN getvariable('study_start') AND getvariable('study_end')
@@ -112,8 +94,36 @@ SELECT
 FROM placed r
 JOIN roles ON roles.collection = r.collection::collection_name
 LEFT JOIN patients p USING (patient_key)
-LEFT JOIN reading_counts n USING (patient)
-LEFT JOIN (SELECT place FROM copies WHERE sha256 IN (FROM shared_images)) s USING (place);
+LEFT JOIN reading_counts n USING (patient);
+
+-- Readable images whose bytes stand in more than one row. Found by a 64-bit hash, which takes a tenth of the memory,
+-- then compared in full.
+CREATE TEMP TABLE copies AS
+WITH candidates AS (
+    SELECT place, patient
+    FROM rows
+    WHERE image IN (SELECT image FROM rows GROUP BY image HAVING count(*) > 1)
+)
+SELECT place, patient, sha256
+FROM candidates JOIN placed USING (place);
+
+-- A withdrawn patient's rows count here: the picture filed under another id may be theirs.
+CREATE TEMP TABLE shared_images AS
+SELECT sha256
+FROM copies
+GROUP BY sha256
+HAVING min(patient) <> max(patient);
+
+-- Reasons have the order of the rules, so the earlier of two is the less.
+CREATE TEMP VIEW images AS
+SELECT
+    place,
+    split,
+    patient,
+    study_date,
+    IF(place IN (SELECT place FROM copies WHERE sha256 IN (FROM shared_images)),
+        least(reason, 'identity_conflict'::reason_name), reason) AS reason
+FROM rows;
 
 CREATE TEMP MACRO mri_on(study_date, rank) AS
     study_date + CASE WHEN rank % 2 = 0 THEN rank // 2 ELSE -(rank // 2) END;

@@ -21,6 +21,10 @@ CREATE MACRO unkeyed(text) AS left(sha256(text), {digits});
 -- One person: the id everywhere, or the id within a hospital (no hospital counts as one of its own).
 CREATE MACRO person(scope, hospital, id) AS CASE scope WHEN 'study' THEN id
     ELSE length(coalesce(upper(hospital), '')) || ':' || coalesce(upper(hospital), '') || id END;
+-- The id as a spreadsheet leaves it that took it for a number: 00123 and 123.0 are 123.
+CREATE MACRO bare(id) AS regexp_replace(id, '^0+|\\.0$', '', 'g');
+-- Their pseudonym, where that is another.
+CREATE MACRO bare_key(person, bare_person) AS CASE WHEN bare_person <> person THEN keyed(bare_person) END;
 """
 
 
@@ -48,7 +52,7 @@ def load_key(path: Path, given: str | None) -> bytes:
 
 
 def teach(database: duckdb.DuckDBPyConnection, key: bytes) -> None:
-    """Give a database the functions `keyed(text)`, `unkeyed(text)` and `person(scope, hospital, id)`."""
+    """Give a database the functions `keyed`, `unkeyed`, `person`, `bare` and `bare_key`."""
     if len(key) > _BLOCK:
         key = hashlib.sha256(key).digest()
     inward, outward = (bytes(b ^ mask for b in key.ljust(_BLOCK, b"\0")).hex() for mask in (0x36, 0x5C))

@@ -1,13 +1,22 @@
 -- A batch of the table of surgeries, typed. `raw` holds the batch.
 CREATE OR REPLACE TEMP TABLE typed AS
 WITH read AS (
-    SELECT raw.*, as_date(surgery_date) AS day, person($scope, hospital, upper(patient_id)) AS person FROM raw
+    SELECT
+        raw.*,
+        as_date(surgery_date) AS day,
+        person($scope, hospital, upper(patient_id)) AS person,
+        person($scope, hospital, bare(upper(patient_id))) AS bare_person
+    FROM raw
 ),
-people AS (SELECT person, keyed(person) AS patient_key FROM (SELECT DISTINCT person FROM read))
+people AS (
+    SELECT person, keyed(person) AS patient_key, bare_key(person, bare_person) AS bare_key
+    FROM (SELECT DISTINCT person, bare_person FROM read)
+)
 SELECT
     $collection AS collection,
     row,
     patient_key,
+    bare_key,
     day AS surgery_date,
     coalesce(list_contains($sites, as_words(site)), false) AS lumbar_disc,
     list_filter([

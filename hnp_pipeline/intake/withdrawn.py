@@ -12,13 +12,19 @@ from hnp_pipeline.intake.csv_file import decodes
 from hnp_pipeline.intake.database import private_database, run
 from hnp_pipeline.intake.raw_table import RawTable
 from hnp_pipeline.intake.scope import hospitals
+from hnp_pipeline.schemas import WITHDRAWN, schema
 from hnp_pipeline.study import Intake
 
 _QUERY = """
-SELECT DISTINCT keyed(person($scope, hospital, upper(patient_id))) AS patient_key FROM (
-    SELECT patient_id, hospital FROM named WHERE $scope = 'study' OR hospital IS NOT NULL
-    UNION ALL
-    SELECT patient_id, known.hospital FROM named, known WHERE $scope = 'hospital' AND named.hospital IS NULL
+SELECT keyed(person) AS patient_key, bare_key(person, bare_person) AS bare_key FROM (
+    SELECT DISTINCT
+        person($scope, hospital, upper(patient_id)) AS person,
+        person($scope, hospital, bare(upper(patient_id))) AS bare_person
+    FROM (
+        SELECT patient_id, hospital FROM named WHERE $scope = 'study' OR hospital IS NOT NULL
+        UNION ALL
+        SELECT patient_id, known.hospital FROM named, known WHERE $scope = 'hospital' AND named.hospital IS NULL
+    )
 ) ORDER BY patient_key
 """
 
@@ -35,7 +41,7 @@ def read_withdrawn(
     A CSV file may be in UTF-8 or CP949; it has no collection.toml to say so.
 
     Returns:
-        a table of one column, `patient_key`.
+        a table of `WITHDRAWN`.
 
     Raises:
         TableError: the table cannot be used, or a row names no patient: a withdrawal is never passed over.
@@ -43,7 +49,7 @@ def read_withdrawn(
     where = "table withdrawn"
     path = find_table(raw, "withdrawn", where)
     if path is None:
-        return pa.table({"patient_key": pa.array([], pa.string())})
+        return schema(WITHDRAWN).empty_table()
     table = RawTable(
         path, where, "utf-8" if path.suffix.lower() != ".csv" or decodes(path, "utf-8") else "cp949"
     )
@@ -58,7 +64,7 @@ def read_withdrawn(
     with private_database(key) as database:
         database.register("named", named)
         database.register("known", pa.table({"hospital": pa.array(everywhere, pa.string())}))
-        return run(database, _QUERY, where, scope=settings.patient_scope)
+        return run(database, _QUERY, where, scope=settings.patient_scope).cast(schema(WITHDRAWN))
 
 
 def _named(raw: Path) -> list[str]:

@@ -16,7 +16,7 @@ from hnp_pipeline.intake.raw_table import open_table
 from hnp_pipeline.intake.scope import check_hospital
 from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS, TEXT, Column, schema
 from hnp_pipeline.study import Intake
-from hnp_pipeline.tables import replacing
+from hnp_pipeline.tables import replacing, sort_file
 from hnp_pipeline.vocabulary import VIEWS
 
 _FILE = Column("file", TEXT, "image file, relative to the collection's folder; private")
@@ -45,17 +45,21 @@ def read_xrays(collection: Collection, settings: Intake, key: bytes) -> pa.Table
 
 
 def write_xrays(collection: Collection, settings: Intake, key: bytes, path: Path) -> None:
-    """`read_xrays` straight to a Parquet file, for tables that do not fit in memory; rows nearly in order.
+    """`read_xrays` straight to a Parquet file, for tables that do not fit in memory.
 
     Raises:
         TableError: the table cannot be used; then `path` stays as it was.
     """
-    with (
-        replacing(path) as temporary,
-        pq.ParquetWriter(temporary, schema(XRAYS), compression="zstd") as writer,
-    ):
-        for batch in _batches(collection, settings, key):
-            writer.write_table(batch)
+    last, in_order = 0, True
+    with replacing(path) as temporary:
+        with pq.ParquetWriter(temporary, schema(XRAYS), compression="zstd") as writer:
+            for batch in _batches(collection, settings, key):
+                numbers = batch["row"].to_numpy()
+                in_order &= bool(np.all(np.diff(numbers, prepend=last) > 0))
+                last = int(numbers[-1]) if len(numbers) else last
+                writer.write_table(batch)
+        if not in_order:  # a row with fewer fields than the header comes after its batch
+            sort_file(temporary, "row")
 
 
 def with_images(xrays: pa.Table, inspected: pa.Table) -> pa.Table:

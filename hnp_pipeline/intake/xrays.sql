@@ -7,7 +7,8 @@ WITH read AS (
         as_years(age) AS years,
         view AS view_text,
         coalesce(ours, upper(regexp_replace(view, '\s+', ' ', 'g'))) AS view,
-        person($scope, hospital, upper(patient_id)) AS person
+        person($scope, hospital, upper(patient_id)) AS person,
+        person($scope, hospital, bare(upper(patient_id))) AS bare_person
     FROM raw LEFT JOIN view_names ON lower(regexp_replace(view, '\s+', ' ', 'g')) = theirs
 ),
 counted AS (SELECT *, completed_years(born, study_day) AS completed FROM read),
@@ -20,8 +21,12 @@ aged AS (
 ),
 -- Hashing costs more than all the rest: once a patient, once a birth date.
 people AS (
-    SELECT person, keyed(person) AS patient_key, unkeyed(person) AS patient_digest
-    FROM (SELECT DISTINCT person FROM aged)
+    SELECT
+        person,
+        keyed(person) AS patient_key,
+        unkeyed(person) AS patient_digest,
+        bare_key(person, bare_person) AS bare_key
+    FROM (SELECT DISTINCT person, bare_person FROM aged)
 ),
 births AS (
     SELECT born, keyed('birth_date' || chr(31) || born) AS birth_digest FROM (SELECT DISTINCT born FROM aged)
@@ -31,6 +36,7 @@ SELECT
     $collection AS collection,
     row,
     patient_key,
+    bare_key,
     patient_digest,
     birth_digest,
     hospital,

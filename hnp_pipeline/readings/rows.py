@@ -67,7 +67,10 @@ def label_rows(rows: pa.Table, settings: Readings) -> pa.Table:
         for k, taken in zip(LEVELS, from_text, strict=True)
     }
     columns = {
-        **{name: rows[name] for name in ("collection", "row", "patient_key", "mri_date", "lumbar")},
+        **{
+            name: rows[name]
+            for name in ("collection", "row", "patient_key", "bare_key", "mri_date", "lumbar")
+        },
         **levels,
         "label_source": source,
         "evidence": _joined({**kept, "reading": words["reading"]}),

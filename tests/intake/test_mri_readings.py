@@ -24,7 +24,7 @@ def test_a_good_row(deliver, key):
     xray = "patient_id,study_date,view,file,age\nP1,2020-03-01,AP,f,40\n"
     assert row.pop("patient_key") == read_xrays(deliver(xrays=xray), Intake(), key)["patient_key"][0].as_py()
     assert row == {
-        "collection": "first", "row": 1, "mri_date": datetime.date(2020, 3, 1), "lumbar": True,
+        "bare_key": None, "collection": "first", "row": 1, "mri_date": datetime.date(2020, 3, 1), "lumbar": True,
         "l1_2": 0, "l2_3": 1, "l3_4": 1, "l4_5": 0, "l5_s1": None, "reading": "  L4-5:\n HNP ",
     }  # fmt: skip
     assert rejected == []

@@ -21,6 +21,7 @@ def rows(*readings: tuple[list[int | None], str | None], lumbar: bool = True) ->
             "collection": pa.array(["c"] * n, pa.string()),
             "row": pa.array(range(1, n + 1), pa.int64()),
             "patient_key": pa.array([f"p{i}" for i in range(n)], pa.string()),
+            "bare_key": pa.nulls(n, pa.string()),
             "mri_date": pa.array([datetime.date(2020, 3, 1)] * n, pa.date32()),
             "lumbar": pa.array([lumbar] * n, pa.bool_()),
             **levels,
