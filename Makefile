@@ -5,10 +5,11 @@ LOCK ?= locks/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).txt
 BIN := .venv/bin
 SETUP := .venv/.installed
 
-.PHONY: help setup demo test lint ui bench audit lock clean
+.PHONY: help setup cluster demo test lint ui bench audit lock clean
 
 help:
 	@echo "make setup   install everything into .venv, from $(LOCK)"
+	@echo "make cluster Ray beside it, for steps on several machines (docs/cluster.md)"
 	@echo "make demo    a synthetic study, start to report (about ten minutes)"
 	@echo "make ui      the Dagster UI and the MLflow UI on the demo"
 	@echo "make test    lint, format, types, tests"
@@ -22,6 +23,9 @@ $(SETUP): pyproject.toml $(LOCK)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+cluster: $(SETUP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r locks/cluster.txt
 
 demo: $(SETUP)
 	$(BIN)/hnp phantom demo/phantom
@@ -52,6 +56,10 @@ lock:
 		--no-emit-find-links --find-links $(TORCH_WHEELS) -p 3.11 -o locks/cpu.txt
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-strip-extras --no-header --no-annotate \
 		-p 3.11 --python-platform x86_64-manylinux_2_28 -o locks/gpu.txt
+	# What Ray needs beyond that.
+	uv pip compile pyproject.toml --extra cluster -c locks/cpu.txt --generate-hashes --no-strip-extras --no-header \
+		--no-annotate --no-emit-find-links --find-links $(TORCH_WHEELS) -p 3.11 -o locks/cluster.txt \
+		$$(sed -n 's/^\([A-Za-z0-9._-]*\)\(\[.*\]\)\{0,1\}==.*/--no-emit-package \1/p' locks/cpu.txt)
 
 clean:
 	rm -rf demo .venv

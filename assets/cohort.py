@@ -24,7 +24,7 @@ from hnp_pipeline.schemas import COHORT, COHORT_FLOW, EXCLUSIONS, WITHDRAWN, sch
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, read_table
 from hnp_pipeline.vocabulary import LEVEL_TITLES, LEVELS
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.images import Images, pixel_version
 from resources.tables import Tables, markdown
 
@@ -49,6 +49,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         name="cohort",
+        op_tags=reserved(study.compute),
         specs=[
             spec(
                 "cohort",
@@ -133,6 +134,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     set_shared: dict[str, Any] = {
         "deps": ["cohort", "clahe_cache"],
         "group_name": "cohort",
+        "op_tags": reserved(study.compute),
         "owners": OWNERS,
         "kinds": {"parquet"},
         "metadata": {TOLERATES: ["clahe_cache"]},

@@ -12,7 +12,7 @@ from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
 from hnp_pipeline.vocabulary import FOLDS, LEVEL_TITLES, outputs
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.figures import as_metadata, roc
 from resources.images import Images
 from resources.tables import Tables, markdown
@@ -26,6 +26,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         key_prefix=task,
         deps=[[task, "fold_model"], [task, "cross_validation"], "test_set"],
         group_name=task,
+        op_tags=reserved(study.compute, "test_evaluation"),
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
         description="The mean of the four models on patients none of them has seen: probabilities, decisions, metrics.",

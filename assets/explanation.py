@@ -12,7 +12,7 @@ from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from hnp_pipeline.vocabulary import FOLDS
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.figures import as_metadata
 from resources.images import Images
 from resources.tables import Tables, markdown
@@ -25,6 +25,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         key_prefix=task,
         deps=[[task, "fold_model"], [task, "test_evaluation"], "test_set"],
         group_name=task,
+        op_tags=reserved(study.compute, "gradcam"),
         owners=OWNERS,
         kinds={"pytorch"},
         description="Heat maps of the test images with the highest probabilities: what in the picture the models went by.",

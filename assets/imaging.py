@@ -11,7 +11,7 @@ from hnp_pipeline.automation.survey import COLLECTIONS
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.images import pixel_version
 
 
@@ -22,6 +22,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         partitions_def=COLLECTIONS,
         deps=["radiographs"],
         group_name="imaging",
+        op_tags=reserved(study.compute, "clahe_cache"),
         owners=OWNERS,
         kinds={"opencv", "numpy"},
         description="Each readable radiograph once: gray, contrast-limited histogram equalisation, resized, 8 bit, "

@@ -18,7 +18,7 @@ from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, write_table
 from hnp_pipeline.vocabulary import LEVELS
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.tables import Tables, describe, markdown
 
 RAW = [
@@ -47,6 +47,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         "partitions_def": COLLECTIONS,
         "deps": [RAW_COLLECTION],
         "group_name": "intake",
+        "op_tags": reserved(study.compute),
         "owners": OWNERS,
         "kinds": {"parquet", "python"},
     }

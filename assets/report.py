@@ -23,6 +23,7 @@ from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, read_table
+from resources.compute import reserved
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
 
@@ -51,6 +52,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     @dg.asset(
         deps=[*INTAKE, "cohort", "exclusions", "cohort_flow", *of_tasks],
         group_name="report",
+        op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"duckdb", "parquet"},
         description="Every table of the study in one DuckDB file (hnp.duckdb), to query with any client.",
@@ -101,6 +103,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     @dg.asset(
         deps=["warehouse", "near_duplicates"],
         group_name="report",
+        op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"html", "matplotlib"},
         description="The study as a page to read and print: flow, tables beside the paper's, curves, heat maps, settings.",
@@ -133,6 +136,7 @@ def build_registered_model(study: Study, task: str) -> list[dg.AssetsDefinition]
         key_prefix=task,
         deps=[[task, "fold_model"], [task, "cross_validation"]],
         group_name=task,
+        op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"mlflow", "safetensors"},
         description="The four models as one, in MLflow's registry: from the bytes of radiographs to probabilities.",

@@ -8,18 +8,20 @@ from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.cohort.near_duplicates import find_near_duplicates, hash_images
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
+from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.images import Images, pixel_version
 from resources.tables import Tables
 
 
-def build() -> list[dg.AssetsDefinition]:
+def build(study: Study) -> list[dg.AssetsDefinition]:
     """The asset `near_duplicates`."""
 
     @dg.asset(
         deps=["cohort", "clahe_cache"],
         group_name="cohort",
+        op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet", "duckdb"},
         metadata={TOLERATES: ["clahe_cache"]},

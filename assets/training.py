@@ -14,7 +14,7 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
-from resources.compute import Compute
+from resources.compute import Compute, reserved
 from resources.figures import as_metadata, lines
 from resources.images import Images
 from resources.tables import Tables, markdown
@@ -36,9 +36,11 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         partitions_def=FOLDS,
         deps=["development_set"],
         group_name=task,
+        op_tags=reserved(study.compute, "fold_model"),
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
-        pool=TRAINING_POOL,
+        # on a cluster, the GPUs that a fold asks for are the queue
+        pool=TRAINING_POOL if study.compute.executor == "local" else None,
         description=f"A network that predicts {_TITLES[task]}, trained on three folds and validated on the fourth.",
         code_version=trained_by,
         retry_policy=None,
@@ -123,6 +125,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         key_prefix=task,
         deps=[[task, "fold_model"], "development_set", "cohort"],
         group_name=task,
+        op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet", "mlflow"},
         description="Each model on the fold it has not seen: probabilities, operating points, metrics with intervals.",

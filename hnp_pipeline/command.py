@@ -60,6 +60,7 @@ def _run(project: Project, until: str, started: float) -> int:
 
     from hnp_pipeline.automation.jobs import goals
     from hnp_pipeline.automation.orphans import clean_up
+    from hnp_pipeline.automation.room import Cluster, Machine
     from hnp_pipeline.automation.runner import bring_up_to_date
     from hnp_pipeline.automation.survey import known_collections, register, settled_look
     from hnp_pipeline.automation.worker import SERVER
@@ -67,8 +68,10 @@ def _run(project: Project, until: str, started: float) -> int:
     from resources.tracking import Tracking
 
     assert project.raw is not None
+    compute = project.study.compute
     tracking = Tracking(project.home, project.study.name)
-    SERVER.set_forkserver_preload(["hnp_pipeline.automation.warm"])
+    room = Cluster(compute) if compute.executor == "ray" else Machine(compute.jobs)
+    SERVER.set_forkserver_preload(room.preload)
 
     def say(line: str) -> None:
         print(f"{duration(time.monotonic() - started):>9}  {line}", flush=True)
@@ -86,7 +89,7 @@ def _run(project: Project, until: str, started: float) -> int:
             study_assets(project),
             instance,
             wanted,
-            project.study.compute.jobs,
+            room,
             say,
             tracking.end_orphans,
         )
@@ -216,7 +219,7 @@ def prepare(home: Home) -> None:
         "DAGSTER_HOME": str(home.dagster),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    for variable in ("HNP_PROFILE", "HNP_RAW"):
+    for variable in ("HNP_PROFILE", "HNP_RAW", "HNP_EXECUTOR", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(variable, None)  # study.yaml says it from here on
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets import cohort, evaluation, explanation, imaging, intake, report, screening, training
+from hnp_pipeline.automation.cluster import executor
 from hnp_pipeline.automation.jobs import jobs
 from hnp_pipeline.automation.sensors import automation
 from hnp_pipeline.project import Project, resolve
@@ -34,7 +35,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         *intake.build(study),
         *cohort.build(study),
         *imaging.build(study),
-        *screening.build(),
+        *screening.build(study),
         *by_task,
         *report.build(study),
     ]
@@ -57,8 +58,7 @@ def build_defs(project: Project, overrides: Mapping[str, Any] | None = None) -> 
         sensors=sensors,
         schedules=schedules,
         resources=resources | dict(overrides or {}),
-        # One run makes one asset, in a process of its own already: no second process for its step.
-        executor=dg.in_process_executor,
+        executor=executor(project),
     )
 
 

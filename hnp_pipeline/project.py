@@ -56,7 +56,7 @@ def resolve(
     Args:
         environment: os.environ, or what stands for it.
         home, raw, profile: flags; each goes before its variable (HNP_HOME, HNP_RAW, HNP_PROFILE), that before
-            the home's `study.yaml`.
+            the home's `study.yaml`. HNP_EXECUTOR and RAY_API_SERVER_ADDRESS go before the settings, too.
 
     Raises:
         SettingsError: settings that cannot be used.
@@ -65,6 +65,7 @@ def resolve(
     last_raw, last_study = _last_run(place)
     chosen = profile or environment.get("HNP_PROFILE")
     study = load_study(chosen) if chosen else last_study or load_study(_DEFAULT_PROFILE)
+    study = _placed(study, environment)
     folder = raw or environment.get("HNP_RAW") or last_raw
     return Project(
         place,
@@ -72,6 +73,22 @@ def resolve(
         Path(folder).expanduser().resolve() if folder else None,
         environment.get("HNP_PSEUDONYM_KEY") or None,
     )
+
+
+def _placed(study: Study, environment: Mapping[str, str]) -> Study:
+    """The study on the executor and the cluster that the environment names."""
+    settings = study.model_dump(mode="json")
+    if executor := environment.get("HNP_EXECUTOR"):
+        settings["compute"]["executor"] = executor
+    if address := environment.get("RAY_API_SERVER_ADDRESS"):
+        settings["compute"]["ray"]["address"] = address
+    study = parse_study(settings, "HNP_EXECUTOR")
+    if study.compute.executor == "ray" and environment.get("HNP_PSEUDONYM_KEY"):
+        raise SettingsError(
+            "executor: ray shows a step's variables to all who see the cluster: put the key of HNP_PSEUDONYM_KEY"
+            " into the file pseudonym.key of the home (mode 0600) and unset the variable"
+        )
+    return study
 
 
 def remember(project: Project) -> None:

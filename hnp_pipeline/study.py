@@ -139,12 +139,41 @@ class Report(Section):
     gallery: Annotated[int, Field(ge=0)] = 24  # heat maps shown
 
 
+class Share(Section):
+    """What a Ray cluster sets aside for one step, on one node."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0  # 0.5: two steps share one
+    memory_gb: Annotated[float, Field(gt=0)] | None = None  # null: not counted
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Share":
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError("gpus over 1 must be whole")
+        return self
+
+
+class Ray(Section):
+    """The cluster of `executor: ray`, and what each kind of step is given there (docs/cluster.md)."""
+
+    address: str = "http://127.0.0.1:8265"  # of the head's dashboard, which takes the jobs
+    jobs: Annotated[int, Field(ge=1)] = 64  # runs of `hnp run` side by side, at most
+    fold_model: Share = Share(cpus=4, gpus=1, memory_gb=16)
+    clahe_cache: Share = Share(cpus=4, memory_gb=4)  # of each shard
+    test_evaluation: Share = Share(cpus=4, gpus=1, memory_gb=16)
+    gradcam: Share = Share(cpus=4, gpus=1, memory_gb=16)
+    other: Share = Share(cpus=1)
+    images_per_shard: Annotated[int, Field(ge=1)] = 4096
+
+
 class Compute(Section):
     """The machine's share. Left out of every hash: the same study on another machine is the same study."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(ge=1)] | None = None  # null: every core
-    jobs: Annotated[int, Field(ge=1)] = 2  # runs of `hnp run` side by side
+    threads: Annotated[int, Field(ge=1)] | None = None  # null: every core; on Ray, the step's CPUs
+    jobs: Annotated[int, Field(ge=1)] = 2  # runs of `hnp run` side by side on one machine
+    executor: Literal["local", "ray"] = "local"
+    ray: Ray = Ray()
 
 
 class Study(Section):

@@ -11,6 +11,7 @@ import dagster as dg
 import psutil
 
 OWNER = "hnp/owner"  # run tag: `command` for the runs of `hnp run`
+CLUSTER = "hnp/cluster"  # run tag: the address of the Ray cluster that its step runs on
 _START_TIMEOUT = 120.0  # seconds; run_monitoring's start_timeout_seconds in dagster.yaml
 _HEARTBEAT = 90.0  # seconds; a daemon beats every 30
 
@@ -82,7 +83,11 @@ def clean_up(
 
 
 def bury(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
-    """Mark a run failed and free its pool slots."""
+    """Mark a run failed, free its pool slots, and end what it left on a cluster."""
+    if address := run.tags.get(CLUSTER):
+        from hnp_pipeline.automation.cluster import stop_jobs
+
+        stop_jobs(address, run.run_id)
     instance.report_run_failed(run, message)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 

@@ -14,6 +14,7 @@ import dagster as dg
 
 from hnp_pipeline.automation.orphans import bury
 from hnp_pipeline.automation.planner import Plan, State, Target, plan, upstream_of
+from hnp_pipeline.automation.room import Room
 from hnp_pipeline.automation.worker import Worker
 from hnp_pipeline.home import Home
 from hnp_pipeline.progress import duration
@@ -44,7 +45,7 @@ def bring_up_to_date(
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
     instance: dg.DagsterInstance,
     goals: Collection[dg.AssetKey],
-    jobs: int,
+    room: Room,
     say: Say,
     ended: Callable[[str], None] = lambda _run_id: None,
 ) -> Outcome:
@@ -55,11 +56,11 @@ def bring_up_to_date(
         assets: every asset of the study.
         instance: the Dagster instance that DAGSTER_HOME names.
         goals: the assets wanted.
-        jobs: runs side by side.
+        room: how much runs side by side.
         say: takes a line for a person.
         ended: told the id of a run whose process died.
     """
-    return _Command(home, assets, instance, upstream_of(assets, goals), jobs, say, ended).run()
+    return _Command(home, assets, instance, upstream_of(assets, goals), room, say, ended).run()
 
 
 class _Command:
@@ -69,12 +70,12 @@ class _Command:
         assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
         instance: dg.DagsterInstance,
         within: set[dg.AssetKey],
-        jobs: int,
+        room: Room,
         say: Say,
         ended: Callable[[str], None],
     ) -> None:
         self.home, self.assets, self.instance, self.within = home, assets, instance, within
-        self.jobs, self.say, self.ended = jobs, say, ended
+        self.room, self.say, self.ended = room, say, ended
         self.pools = {
             key: set(a.op.pools) for a in assets if isinstance(a, dg.AssetsDefinition) for key in a.keys
         }
@@ -104,7 +105,9 @@ class _Command:
         return self.outcome
 
     def plan(self) -> Plan:
-        return plan(self.assets, self.instance, failed=self.attempted, within=self.within)
+        # A run that has just been started may not be on the instance yet: it has not failed.
+        over = self.attempted - {w.attempt for w in self.workers}
+        return plan(self.assets, self.instance, failed=over, within=self.within)
 
     def start(self, made: Plan) -> None:
         """Start what can be made, as far as there is room; one run a pool."""
@@ -112,10 +115,14 @@ class _Command:
         taken = {pool for t in mine for pool in self.pools[t.key]}
         for target in made.ready:
             pools = self.pools[target.key]
-            if len(self.workers) >= self.jobs or target in mine or pools & taken:
-                continue
             attempt = made.attempts[target]
-            if attempt in self.attempted:
+            if attempt in self.attempted or target in mine or pools & taken:
+                continue
+            if reason := self.room.refusal(target):
+                self.attempted.add(attempt)
+                self.outcome.failed.append((target, reason))
+                continue
+            if not self.room.fits([w.target for w in self.workers], target):
                 continue
             self.attempted.add(attempt)
             inputs = attempt.rpartition(":")[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from hnp_pipeline.automation.cluster import run_tags
 from hnp_pipeline.automation.orphans import BusyError, clean_up, locked
 from hnp_pipeline.automation.planner import ATTEMPT, Plan, plan
 from hnp_pipeline.automation.survey import known_collections, look, register
@@ -92,7 +93,7 @@ def _bring_up_to_date(
             made = plan(assets, context.instance, failed=failed_attempts(context.instance))
     except BusyError as other:
         return dg.SkipReason(f"`hnp run` is at work (process {other})")
-    requests = _requests(made)
+    requests = _requests(made, run_tags(project.study.compute))
     return dg.SensorResult(requests) if requests else dg.SkipReason("nothing to make")
 
 
@@ -104,14 +105,14 @@ def failed_attempts(instance: dg.DagsterInstance) -> set[str]:
     return {r.dagster_run.tags[ATTEMPT] for r in records if ATTEMPT in r.dagster_run.tags}
 
 
-def _requests(made: Plan) -> list[dg.RunRequest]:
+def _requests(made: Plan, tags: dict[str, str]) -> list[dg.RunRequest]:
     """A run for each ready step; its key is used once, so what failed is not asked for until its inputs change."""
     return [
         dg.RunRequest(
             run_key=made.attempts[t],
             asset_selection=made.keys[t],
             partition_key=t.partition,
-            tags={ATTEMPT: made.attempts[t]},
+            tags={ATTEMPT: made.attempts[t]} | tags,
         )
         for t in made.ready
     ]

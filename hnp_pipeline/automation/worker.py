@@ -1,4 +1,4 @@
-"""One Dagster run in a process of its own: what `hnp run` starts for each step."""
+"""One Dagster run in a process of its own: what `hnp run` starts for each step. On a cluster it only looks on."""
 
 import multiprocessing
 import os
@@ -25,6 +25,7 @@ class Worker:
     target: Target
     run_id: str
     process: ForkServerProcess
+    attempt: str
     cursor: str | None = None  # how far its events have been shown
 
     @classmethod
@@ -35,7 +36,7 @@ class Worker:
             target=_work, args=(home, run_id, target.partition, keys, attempt), name=target.name
         )
         process.start()
-        return cls(target, run_id, process)
+        return cls(target, run_id, process, attempt)
 
     def interrupt(self) -> None:
         """Ask the run to stop, as Ctrl-C does."""
@@ -54,20 +55,27 @@ def _work(home: Home, run_id: str, partition: str | None, keys: list[dg.AssetKey
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
+    from hnp_pipeline.automation import cluster
     from hnp_pipeline.definitions import build_defs
     from hnp_pipeline.project import resolve
 
-    job = build_defs(resolve(os.environ)).resolve_implicit_global_asset_job_def()
+    project = resolve(os.environ)
+    tags = {OWNER: "command", ATTEMPT: attempt} | cluster.run_tags(project.study.compute)
     with locked(home.root / "children.lock", shared=True, wait=True), dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(
-            run_id=run_id,
-            asset_selection=keys,
-            partition_key=partition,
-            instance=instance,
-            tags={OWNER: "command", ATTEMPT: attempt},
-            raise_on_error=False,
-        )
-    sys.exit(0 if result.success else 1)
+        if project.study.compute.executor == "ray":
+            success = cluster.execute(instance, run_id, keys, partition, tags)
+        else:
+            job = build_defs(project).resolve_implicit_global_asset_job_def()
+            result = job.execute_in_process(
+                run_id=run_id,
+                asset_selection=keys,
+                partition_key=partition,
+                instance=instance,
+                tags=tags,
+                raise_on_error=False,
+            )
+            success = result.success
+    sys.exit(0 if success else 1)
 
 
 def _follow_parent() -> None:
