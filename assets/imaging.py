@@ -1,6 +1,7 @@
 """The CLAHE image cache, a collection at a time."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
@@ -13,6 +14,10 @@ from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from resources.compute import Compute, reserved
 from resources.images import pixel_version
+from resources.tracking import Tracking
+
+if TYPE_CHECKING:
+    from hnp_pipeline.imaging.cache import CacheSummary
 
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
@@ -41,6 +46,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         project: dg.ResourceParam[Project],
         compute: dg.ResourceParam[Compute],
+        tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
 
@@ -60,9 +66,14 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             )
             cached = len(ImageCache.open(project.home.cache(name), study.imaging))
         content = content_hash(pa.table({"sha256": listed["sha256"]}))
+        stages = told_stages(summary, study.imaging.turn_inverted)
+        tags = {"kind": "cache", "collection": name, "settings": study.imaging.hash}
+        with tracking.run(context, f"images of {name}", tags) as run:
+            run.params(study.imaging.model_dump(mode="json") | {"threads": compute.threads})
+            run.metrics({"images": cached} | {k: v for k, v in stages.items() if not isinstance(v, str)})
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
-            metadata={"images": cached, **asdict(summary)},
+            metadata={"images": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages},
             check_results=[
                 verdict(
                     "cache_complete",
@@ -73,6 +84,14 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         )
 
     return [clahe_cache]
+
+
+def told_stages(summary: "CacheSummary", asked: bool) -> dict[str, int | float | str]:
+    """What a build did and where its time went; seconds of stages are sums over threads."""
+    told: dict[str, int | float | str] = asdict(summary)
+    if not asked:
+        told["inverted"] = "not asked (imaging.turn_inverted: false)"
+    return told
 
 
 def _one_file_each(rows: pa.Table) -> pa.Table:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from assets.common import FOLDS, OWNERS, TRAINING_POOL, code_version, logged, told, verdict
 from hnp_pipeline import schemas, vocabulary
+from hnp_pipeline.cohort.examples import by_content
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
@@ -24,6 +25,7 @@ _TITLES = {
     "presence": "any herniation",
     "level": "herniation at each level",
     "multitask": "herniation at each level, with age as an auxiliary target",
+    "multiview": "herniation at each level from all images of a patient at once",
 }
 
 
@@ -54,6 +56,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         from hnp_pipeline.training.engine import train_fold
         from hnp_pipeline.training.epochs import EpochResult
+        from hnp_pipeline.training.results import NonFiniteError
 
         fold, directory = int(context.partition_key), project.home.fold(task, int(context.partition_key))
         examples = read_table(project.home.part("development_set"))
@@ -82,24 +85,29 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 )
 
             with told():
-                result = train_fold(
-                    images.store(examples),
-                    examples.drop_columns(["image_id", "patient_key"]),  # names are no inputs
-                    task,
-                    fold,
-                    study.training,
-                    study.imaging,
-                    directory,
-                    compute.threads,
-                    compute.device(),
-                    logged(context),
-                    on_epoch,
-                )
+                try:
+                    result = train_fold(
+                        images.store(examples),
+                        by_content(examples),
+                        task,
+                        fold,
+                        study.training,
+                        study.imaging,
+                        directory,
+                        compute.threads,
+                        compute.device(),
+                        logged(context),
+                        on_epoch,
+                    )
+                except NonFiniteError as error:
+                    raise error.named(examples) from None
             run.artifact(directory / "model.json")
             best = result.history[result.best_epoch - 1]
             run.metrics({"best_auc": best.mean_auc, "best_epoch": result.best_epoch})
-            seconds = {f"seconds_{k}": v for k, v in result.seconds.items()}
-            run.metrics(seconds)
+            run.params({"memory_format": result.memory_format})
+            stages = {f"seconds_{k}": v for k, v in result.seconds.items()}
+            stages["data_share_of_step"] = result.data_share
+            run.metrics(stages)
         model = described(directory)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{model['model_sha256'][:16]}-{model['predictions']}"),
@@ -117,7 +125,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                         "epoch",
                     )
                 ),
-                **seconds,
+                "memory_format": result.memory_format,
+                **stages,
             },
         )
 

@@ -180,7 +180,11 @@ class Study(Section):
     """All settings of a study (design 7)."""
 
     name: str = "hnp"
-    tasks: tuple[Literal["presence", "level", "multitask"], ...] = ("presence", "level", "multitask")
+    tasks: tuple[Literal["presence", "level", "multitask", "multiview"], ...] = (
+        "presence",
+        "level",
+        "multitask",
+    )
     intake: Intake = Intake()
     readings: Readings = Readings()
     cohort: Cohort = Cohort()

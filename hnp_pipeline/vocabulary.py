@@ -24,7 +24,7 @@ VIEW_TITLES = {
     "EXT": "extension",
 }
 
-TASKS = ("presence", "level", "multitask")
+TASKS = ("presence", "level", "multitask", "multiview")
 FOLDS = (0, 1, 2, 3)
 
 TABLES_IN = ("xrays", "mri_readings", "surgeries")
@@ -65,3 +65,8 @@ def outputs(task: str) -> tuple[str, ...]:
     if task not in TASKS:
         raise ValueError(f"there is no task {task!r}; the tasks are {', '.join(TASKS)}")
     return (HNP,) if task == "presence" else LEVELS
+
+
+def unit(task: str) -> str:
+    """What a task's models answer for: an `image`, or a `patient` from all of the patient's images at once."""
+    return "patient" if task == "multiview" else "image"

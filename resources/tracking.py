@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # What makes two runs the same attempt at the same thing: an unfinished one is reopened, not repeated.
-_IDENTITY = ("hnp.kind", "hnp.task", "hnp.fold", "hnp.settings", "hnp.development_set")
+_IDENTITY = ("hnp.kind", "hnp.task", "hnp.fold", "hnp.collection", "hnp.settings", "hnp.development_set")
 
 
 @dataclass(frozen=True)

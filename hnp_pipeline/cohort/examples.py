@@ -25,15 +25,20 @@ def test_examples(cohort: pa.Table) -> pa.Table:
 def examples_hash(examples: pa.Table) -> str:
     """A hash of what examples are, not of what they are called: rows and pseudonyms may be renamed.
 
-    Which images are of one patient counts: a patient goes by the lowest sha256 of the patient's images.
+    Which images are of one patient counts.
     """
-    lowest = (
-        examples.group_by("patient_key")
-        .aggregate([("sha256", "min")])
-        .rename_columns(["patient_key", "patient"])
-    )
+    return content_hash(by_content(examples))
+
+
+def by_content(examples: pa.Table) -> pa.Table:
+    """Examples as models see them, sorted by sha256: names are no inputs.
+
+    A patient goes by the lowest sha256 of the patient's images, in the column `patient`.
+    """
+    lowest = examples.group_by("patient_key").aggregate([("sha256", "min")])
+    lowest = lowest.rename_columns(["patient_key", "patient"])
     content = examples.join(lowest, "patient_key").drop_columns(["image_id", "patient_key"])
-    return content_hash(content.sort_by("sha256"))
+    return content.sort_by("sha256").combine_chunks()
 
 
 def changing_patients(cohort: pa.Table) -> pa.Table:

@@ -29,8 +29,12 @@ def gradcam(
     ages: np.ndarray | None = None,
     batch_size: int = 16,
     report: Report = silent,
+    views: Sequence[str] | np.ndarray | None = None,
 ) -> np.ndarray:
     """The mean of the models' maps for pairs of picture and output.
+
+    Where a model answers for patients, a map is of the picture's own part in the answer, its attention held
+    fixed: the attention weighs the whole picture, so it scales the map and is gone once that is normalised.
 
     Each model's map is first divided by its own largest value (a map without any positive value stays zero).
     The mean is not stretched again: where it stays well below 1, the models looked at different places.
@@ -41,6 +45,7 @@ def gradcam(
         positions: (n,) which picture of the store.
         outputs: (n,) which output of the task.
         ages: (n,) years, for models that take the age as an input; NaN or None stands as the training mean.
+        views: (n,) likewise.
         batch_size: pictures at a time.
         report: told how far it is.
 
@@ -51,17 +56,15 @@ def gradcam(
     if not len(positions):
         return np.zeros((0, 1, 1), np.float32)
     rows, first, which = np.unique(positions, return_index=True, return_inverse=True)
-    scaled = [
-        torch.from_numpy(m.age.standardise(None if ages is None else np.asarray(ages)[first], len(rows)))
-        for m in models
-    ]
+    own_ages, own_views = (None if k is None else np.asarray(k)[first] for k in (ages, views))
+    scaled = [m.inputs(own_ages, own_views, len(rows)) for m in models]
     maps: np.ndarray | None = None
     start = 0
     for pixels in Feeder(images, models[0].device)(in_order(rows, batch_size)):
         part = slice(start, start + len(pixels))
         mean: Any = 0
-        for model, age in zip(models, scaled, strict=True):
-            own = class_maps(model.network, pixels, len(model.task.outputs), age[part].to(model.device))
+        for model, known in zip(models, scaled, strict=True):
+            own = class_maps(model.network, pixels, len(model.task.outputs), known[part])
             mean = mean + normalised(own) / len(models)
         if maps is None:
             maps = np.empty((len(positions), *mean.shape[2:]), np.float32)
@@ -73,17 +76,17 @@ def gradcam(
     return maps
 
 
-def class_maps(network: Network, pixels: Tensor, outputs: int, age: Tensor | None = None) -> Tensor:
+def class_maps(network: Network, pixels: Tensor, outputs: int, known: Tensor | None = None) -> Tensor:
     """The Grad-CAM maps of one network's first `outputs` units, not normalised: float32 (B, outputs, h, w).
 
     Args:
         network: in evaluation mode.
         pixels: gray uint8 (B, H, W) on the network's device.
         outputs: how many units.
-        age: (B,) standardised, for a network that takes it.
+        known: (B, inputs) what the network is told beside the pixels, if it is.
     """
     closed = has_closed_form(network.body)
-    return (_closed_form if closed else _by_autograd)(network, pixels, outputs, age)
+    return (_closed_form if closed else _by_autograd)(network, pixels, outputs, known)
 
 
 def normalised(maps: Tensor) -> Tensor:
@@ -107,10 +110,10 @@ def has_closed_form(body: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _closed_form(network: Network, pixels: Tensor, outputs: int, age: Tensor | None) -> Tensor:
+def _closed_form(network: Network, pixels: Tensor, outputs: int, known: Tensor | None) -> Tensor:
     body: Any = network.body
     with _captured(body.conv_head) as kept:
-        network(pixels, age)
+        network(pixels, known)
     a = kept[-1]
     bn = body.bn2
     z = nn.functional.batch_norm(a, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
@@ -127,10 +130,10 @@ def _derivative(activation: nn.Module, z: Tensor) -> Tensor:
         return torch.autograd.grad(activation(leaf.clone()).sum(), leaf)[0]  # a clone: it may work in place
 
 
-def _by_autograd(network: Network, pixels: Tensor, outputs: int, age: Tensor | None) -> Tensor:
-    layer = last_convolution(network, pixels[:1], None if age is None else age[:1])
+def _by_autograd(network: Network, pixels: Tensor, outputs: int, known: Tensor | None) -> Tensor:
+    layer = last_convolution(network, pixels[:1], None if known is None else known[:1])
     with torch.enable_grad(), _captured(layer, as_leaf=True) as kept:
-        logits = network(pixels, age)
+        logits = network(pixels, known)
         a = kept[-1]
         alphas = [
             torch.autograd.grad(logits[:, j].sum(), a, retain_graph=True)[0].mean(dim=(2, 3))
@@ -141,7 +144,7 @@ def _by_autograd(network: Network, pixels: Tensor, outputs: int, age: Tensor | N
 
 
 @torch.no_grad()
-def last_convolution(network: Network, pixels: Tensor, age: Tensor | None = None) -> nn.Module:
+def last_convolution(network: Network, pixels: Tensor, known: Tensor | None = None) -> nn.Module:
     """The convolution that runs last among those whose output still has more than one position.
 
     Raises:
@@ -155,7 +158,7 @@ def last_convolution(network: Network, pixels: Tensor, age: Tensor | None = None
 
     handles = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Conv2d)]
     try:
-        network(pixels, age)
+        network(pixels, known)
     finally:
         for handle in handles:
             handle.remove()

@@ -95,7 +95,7 @@ def _randomised(model: FoldModel, seed: int) -> dict[str, Network]:
     for part in ("classifier", "network"):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = build_model(model.training, model.task.units, model.task.age == "input", pretrained=False)
+            fresh = build_model(model.training, model.task.units, len(model.task.known), pretrained=False)
         if part == "classifier":
             fresh.body.load_state_dict(model.network.body.state_dict())
         networks[part] = fresh.to(model.device).eval().requires_grad_(False)

@@ -40,21 +40,21 @@ class Network(nn.Module):
     """From gray uint8 pixels to logits.
 
     Pixels are normalised on the device; `body`, timm's network without its classifier, pools them to
-    features; `classifier` is one linear layer, so that Grad-CAM has a closed form. With `with_age` the
-    standardised age is one more feature.
+    features; `classifier` is one linear layer, so that Grad-CAM has a closed form. What is `known` of an image
+    beside its pixels (`tasks.Known`) are further features.
     """
 
     scale: Tensor
     shift: Tensor
 
     def __init__(
-        self, body: Any, units: int, mean: Sequence[float], std: Sequence[float], with_age: bool
+        self, body: Any, units: int, mean: Sequence[float], std: Sequence[float], known: int
     ) -> None:
         super().__init__()
         self.body = body
-        self.with_age = with_age
+        self.known = known
         features = getattr(body, "head_hidden_size", None) or body.num_features
-        self.classifier = nn.Linear(features + with_age, units)
+        self.classifier = nn.Linear(features + known, units)
         # (pixel / 255 - mean) / std as one multiplication and one addition a channel
         m, s = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (mean, std))
         self.register_buffer("scale", (1 / (255 * s)).float(), persistent=False)
@@ -64,22 +64,20 @@ class Network(nn.Module):
         """Gray uint8 (B, H, W) → float32 (B, 3, H, W), as the pretrained weights expect it."""
         return pixels.unsqueeze(1).float() * self.scale + self.shift
 
-    def forward(self, pixels: Tensor, age: Tensor | None = None) -> Tensor:
-        """Logits (B, units) of gray uint8 pixels (B, H, W) and, `with_age`, standardised ages (B,)."""
+    def forward(self, pixels: Tensor, known: Tensor | None = None) -> Tensor:
+        """Logits (B, units) of gray uint8 pixels (B, H, W) and what is known of them (B, known)."""
         features = self.body(self.normalise(pixels))
-        if self.with_age:
-            if age is None:
-                raise ValueError("this network takes the age as an input")
-            features = torch.cat([features, age.unsqueeze(1).to(features.dtype)], dim=1)
+        if self.known:
+            if known is None:
+                raise ValueError(f"this network takes {self.known} inputs beside the pixels")
+            features = torch.cat([features, known.to(features.dtype)], dim=1)
         return self.classifier(features)
 
 
-def build_model(
-    training: study.Training, units: int, with_age: bool = False, pretrained: bool = True
-) -> Network:
+def build_model(training: study.Training, units: int, known: int = 0, pretrained: bool = True) -> Network:
     """The network of the settings, its weights where `training.weights` says, its classifier fresh.
 
-    Fresh weights are drawn from torch's global generator: seed it before. `pretrained=False` leaves every
+    `known` is the number of inputs beside the pixels. Fresh weights are drawn from torch's global generator: seed it before. `pretrained=False` leaves every
     weight fresh, for loading a trained model into it.
 
     Raises:
@@ -99,7 +97,7 @@ def build_model(
     if training.gradient_checkpointing:
         body.set_grad_checkpointing(True)
     config = body.pretrained_cfg
-    return Network(body, units, config["mean"], config["std"], with_age)
+    return Network(body, units, config["mean"], config["std"], known)
 
 
 def packaged(training: study.Training) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,20 @@ class Images(Protocol):
     def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The pictures at `indices` (int64): uint8 (b, H, W), into `out` where given."""
         ...
+
+
+class Batches(NamedTuple):
+    """An epoch's batches, every one of one shape (steps, batch).
+
+    Attributes:
+        order: which images.
+        group: which of a batch's images are of one patient; None where a task answers for an image.
+        weight: of each image in the loss, 1 on average over a batch; None: all the same.
+    """
+
+    order: np.ndarray
+    group: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
 
 def derive(*key: object) -> int:
@@ -68,10 +82,12 @@ class Feeder:
     def __call__(self, batches: Iterator[np.ndarray] | np.ndarray) -> Iterator[Tensor]:
         """Pixels (b, H, W), uint8, for each array of positions in turn."""
         if self._resident is not None:
-            resident = self._resident
-            if isinstance(batches, np.ndarray):  # an epoch's whole order at once: no copy, no wait within it
-                return (resident[rows] for rows in torch.from_numpy(batches).to(self._device))
-            return (resident[torch.from_numpy(rows).to(self._device)] for rows in batches)
+            resident, rows = self._resident, list(batches)
+            if not rows:
+                return iter(())
+            # the whole order at once: no copy, no wait within it
+            order = torch.from_numpy(np.concatenate(rows)).to(self._device)
+            return (resident[part] for part in order.split([len(r) for r in rows]))
         if self._device.type == "cpu":
             return (self._gather(rows, 0) for rows in batches)
         return self._prefetched(iter(batches))

@@ -16,8 +16,9 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.progress import Report, silent, throttled
 from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.backbone import build_model
-from hnp_pipeline.training.batches import Feeder, Images, derive, epoch_order
+from hnp_pipeline.training.batches import Feeder, Images, derive
 from hnp_pipeline.training.devices import (
+    Peek,
     autocast,
     device_of,
     faster_layout,
@@ -27,10 +28,12 @@ from hnp_pipeline.training.devices import (
     threads_of,
 )
 from hnp_pipeline.training.epochs import EpochResult, auc, best_epoch, finished, validation_loss
+from hnp_pipeline.training.fold_data import FoldData
 from hnp_pipeline.training.inference import infer, save_model
+from hnp_pipeline.training.pooling import begin_as_mean, pooled
 from hnp_pipeline.training.results import FoldResult, NonFiniteError, predictions_table
 from hnp_pipeline.training.schedule import learning_rate
-from hnp_pipeline.training.tasks import AgeScale, labels_of, task_of
+from hnp_pipeline.training.tasks import task_of
 
 
 def train_fold(
@@ -55,8 +58,9 @@ def train_fold(
 
     Args:
         images: the development set's pictures, in the order of `examples`.
-        examples: sha256, fold, age, the five levels and hnp, a row an image, sorted by sha256.
-        task: `presence`, `level` or `multitask`.
+        examples: sha256, fold, age, the five levels and hnp, a row an image, sorted by sha256; for a task that
+            answers for patients also view, and patient: the lowest sha256 of the patient's images.
+        task: one of `vocabulary.TASKS`.
         fold: the fold that is held out.
         training: how to train.
         imaging: how the pictures were made; kept with the model.
@@ -110,19 +114,17 @@ class _Fold:
         self.key = (training.seed, task, fold)
         self.name = f"training of {task}, fold {fold}"
 
-        held_out = examples["fold"].to_numpy() == fold
-        self.train, self.validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        if len(self.train) < 2:
-            raise StepError(f"{self.name}: the other folds hold {len(self.train)} images, it takes 2 or more")
-        years = examples["age"].to_numpy().astype(np.float64)
-        self.sha256 = examples["sha256"].to_numpy()
-        self.age = AgeScale.of(years[self.train])
-        self.labels = torch.from_numpy(labels_of(examples, self.task))
-        self.ages = torch.from_numpy(self.age.standardise(years, len(years)))
-
+        self.data = FoldData.of(examples, self.task, fold)
+        if len(self.data.train) < 2:
+            raise StepError(
+                f"{self.name}: the other folds hold {len(self.data.train)} images, it takes 2 or more"
+            )
         torch.manual_seed(derive(*self.key, "weights"))
-        self.network = build_model(training, self.task.units, self.task.age == "input").to(self.device)
-        pixels = images.gather(np.resize(self.train[:1], min(training.batch_size, len(self.train))))
+        self.network = build_model(training, self.task.units, len(self.task.known))
+        if self.task.pooled:
+            begin_as_mean(self.network.classifier)
+        self.network.to(self.device)
+        pixels = images.gather(np.resize(self.data.train[:1], min(training.batch_size, len(self.data.train))))
         self.memory_format = faster_layout(self.network, torch.from_numpy(pixels).to(self.device), training)
         in_layout(self.network, self.memory_format)
         # only training is compiled: its batches have one shape
@@ -148,7 +150,7 @@ class _Fold:
         loss, rate = self._train()
         trained = time.perf_counter()
         logits = self._validate()
-        labels, ages = self.labels[self.validation].numpy(), self.ages[self.validation].numpy()
+        labels, ages = (t[self.data.asked].numpy() for t in (self.data.labels, self.data.ages))
         areas = {k: auc(labels[:, i], logits[:, i]) for i, k in enumerate(self.task.outputs)}
         known = [a for a in areas.values() if a is not None]
         number = len(self.history) + 1
@@ -172,17 +174,19 @@ class _Fold:
     def _train(self) -> tuple[float, float]:
         """One pass over the other folds: the mean loss, and the learning rate at its start.
 
-        Waits for the device at reports and at the end only.
+        Waits for the device at the end only.
         """
         epoch = len(self.history)
-        order = epoch_order(self.train, self.training.batch_size, derive(*self.key, "order", epoch))
+        data = self.data
+        order, group, weight = data.batches(self.training.batch_size, derive(*self.key, "order", epoch))
         torch.manual_seed(derive(*self.key, "dropout", epoch))
         rows = torch.from_numpy(order)
-        labels, ages = self.labels[rows].to(self.device), self.ages[rows].to(self.device)
+        labels, ages, known = (t[rows].to(self.device) for t in (data.labels, data.ages, data.known))
+        patient, share = (None if a is None else torch.from_numpy(a).to(self.device) for a in (group, weight))
         losses = torch.zeros(len(order), device=self.device)
         self.network.train()
         start = looked = time.perf_counter()
-        waited = 0.0
+        waited, peek = 0.0, Peek()
         batches = self.feeder(order)
         for step in range(len(order)):
             asked = time.perf_counter()
@@ -191,15 +195,19 @@ class _Fold:
             rate = learning_rate(epoch * len(order) + step, len(order), self.training)
             self.optimiser.param_groups[0]["lr"] = rate
             with autocast(self.device, self.training):
-                logits = self.forward(pixels, ages[step])
-            loss = self.task.loss(logits.float(), labels[step], ages[step])
+                logits = self.forward(pixels, known[step]).float()
+            if patient is not None:
+                logits = pooled(logits, patient[step])
+            loss = self.task.loss(logits, labels[step], ages[step], None if share is None else share[step])
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
             losses[step] = loss.detach()
             if time.perf_counter() - looked > 2:  # seconds
-                self._look(losses[: step + 1].cpu(), order)
+                peek.ask(losses[: step + 1])
                 looked = time.perf_counter()
+            if (seen := peek.answer()) is not None:
+                self._look(seen, order)
         self._look(losses.cpu(), order)
         self.seconds["data_wait"] += waited
         self.seconds["forward_backward"] += time.perf_counter() - start - waited
@@ -211,7 +219,7 @@ class _Fold:
         if len(wrong):
             first = wrong[0]
             message = f"{self.name}, {self._epoch}, batch {first + 1}: the loss is {losses[first]:.0f}"
-            raise NonFiniteError(message, self.sha256[order[first]].tolist())
+            raise NonFiniteError(message, self.data.sha256[order[first]].tolist())
         done, steps = len(losses), len(order)
         self._report(0.9 * done / steps, f"batch {done}/{steps}, loss {losses[-1]:.3f}")
 
@@ -225,16 +233,17 @@ class _Fold:
         return f"epoch {len(self.history) + 1}/{self.training.epochs}"
 
     def _validate(self) -> np.ndarray:
-        """Logits (n, units) of the held-out fold."""
+        """Logits (n, units) of the held-out fold's images, or (patients, outputs) of its patients."""
         self.network.eval()
-        size, ages = self.training.batch_size, self.ages[self.validation].to(self.device)
+        rows, size = self.data.validation, self.training.batch_size
+        known = self.data.known[rows].to(self.device)
         report = throttled(lambda done, images: self._report(0.9 + 0.1 * done, f"validation, {images}"), 2)
-        logits = infer([self.network], self.feeder, self.validation, [ages], size, self.training, report)[0]
+        logits = infer([self.network], self.feeder, rows, [known], size, self.training, report)[0]
         wrong = ~np.isfinite(logits).all(axis=1)
         if wrong.any():
             message = f"{self.name}, {self._epoch}: predictions are not finite"
-            raise NonFiniteError(message, self.sha256[self.validation[wrong]].tolist())
-        return logits
+            raise NonFiniteError(message, self.data.sha256[rows[wrong]].tolist())
+        return self.data.answered(logits)
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -274,10 +283,8 @@ class _Fold:
 
     def finish(self) -> FoldResult:
         """Write the best epoch's model and predictions; model.json goes first and comes last."""
-        labels = self.labels[self.validation].numpy()
-        predictions = predictions_table(
-            self.sha256[self.validation], self.task.outputs, self.best_logits, labels
-        )
+        sha256, labels = self.data.sha256[self.data.asked], self.data.labels[self.data.asked].numpy()
+        predictions = predictions_table(sha256, self.task.outputs, self.best_logits, labels)
         best = best_epoch(self.history)
         facts = {
             "task": self.task.name,
@@ -286,12 +293,13 @@ class _Fold:
             "backbone": self.training.backbone,
             "training": self.training.model_dump(mode="json"),
             "imaging": self.imaging.model_dump(mode="json"),
-            "age": asdict(self.age),
+            "age": asdict(self.data.scale.age),
+            "views": self.data.scale.views,
             "memory_format": self.memory_format,
             "best_epoch": best,
             "history": [asdict(r) for r in self.history],
             "examples": self.examples_hash,
-            "images": {"train": len(self.train), "validation": len(self.validation)},
+            "images": {"train": len(self.data.train), "validation": len(self.data.validation)},
             "predictions": tables.content_hash(predictions),
             "seconds": self.seconds,
         }

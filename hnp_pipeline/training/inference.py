@@ -20,9 +20,11 @@ from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.training.backbone import Network, build_model
 from hnp_pipeline.training.batches import Feeder, Images, in_order
 from hnp_pipeline.training.devices import autocast, device_of, in_layout, memory_told, threads_of
-from hnp_pipeline.training.tasks import AgeScale, Task, task_of
+from hnp_pipeline.training.pooling import answers
+from hnp_pipeline.training.tasks import AgeScale, Known, Task, task_of
+from hnp_pipeline.vocabulary import VIEWS
 
-FORMAT = 1  # of model.json
+FORMAT = 2  # of model.json
 _UNUSABLE = (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
 
 
@@ -34,7 +36,7 @@ class FoldModel:
         network: its layers; `network.body` is timm's, `network.classifier` the last.
         task: its outputs, in the order of the network's units.
         fold: the fold that it was validated on.
-        age: the scale of ages.
+        known: the scale of what the network is told beside the pixels.
         training, imaging: the settings behind it.
         device: where it lies.
         facts: all of model.json.
@@ -43,11 +45,15 @@ class FoldModel:
     network: Network
     task: Task
     fold: int
-    age: AgeScale
+    known: Known
     training: study.Training
     imaging: study.Imaging
     device: torch.device
     facts: dict[str, Any]
+
+    def inputs(self, ages: np.ndarray | None, views: Sequence[str] | np.ndarray | None, count: int) -> Tensor:
+        """What the network is told beside the pixels (count, inputs), from years and views as far as known."""
+        return torch.from_numpy(self.known.columns(self.task, ages, views, count)).to(self.device)
 
 
 def load_model(directory: Path, device: str = "cpu") -> FoldModel:
@@ -66,13 +72,16 @@ def load_model(directory: Path, device: str = "cpu") -> FoldModel:
         imaging = study.Imaging.model_validate(facts["imaging"])
         task = task_of(facts["task"], training)
         plain = training.model_copy(update={"gradient_checkpointing": False})
-        network = build_model(plain, task.units, task.age == "input", pretrained=False)
+        network = build_model(plain, task.units, len(task.known), pretrained=False)
         network.load_state_dict(load_file(directory / "model.safetensors"))
         age = AgeScale(float(facts["age"]["mean"]), float(facts["age"]["std"]))
+        known = Known(age, tuple(float(share) for share in facts["views"]))
+        if task.pooled and len(known.views) != len(VIEWS):
+            raise ValueError("the shares of the views are not there")
         target = device_of(device)
         layout = facts["memory_format"] if target.type != "cpu" else "channels_last"
         in_layout(network.to(target).eval().requires_grad_(False), layout)
-        return FoldModel(network, task, int(facts["fold"]), age, training, imaging, target, facts)
+        return FoldModel(network, task, int(facts["fold"]), known, training, imaging, target, facts)
     except _UNUSABLE as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise StepError(f"no usable model in {directory} ({reason}): train this fold again") from error
@@ -113,24 +122,67 @@ def predict(
 
     Raises:
         StepError: a batch does not fit into memory.
+        ValueError: models of several tasks, or of one that answers for patients (`predict_patients`).
     """
+    if models and models[0].task.pooled:
+        raise ValueError("models that answer for patients are asked by predict_patients")
+    logits = _logits(models, images, ages, None, positions, batch_size, threads, report)
+    return probabilities(logits[:, :, : len(models[0].task.outputs)])
+
+
+@dataclass(frozen=True)
+class Patients:
+    """What models say of patients from all of a patient's images.
+
+    Attributes:
+        patients: (P,) sorted.
+        probability: float64 (models, P, outputs).
+        attention: float64 (models, n, outputs), each image's weight among its patient's.
+    """
+
+    patients: np.ndarray
+    probability: np.ndarray
+    attention: np.ndarray
+
+
+def predict_patients(
+    models: Sequence[FoldModel],
+    images: Images,
+    patient: np.ndarray,
+    ages: np.ndarray | None = None,
+    views: Sequence[str] | np.ndarray | None = None,
+    batch_size: int = 32,
+    threads: int | None = None,
+    report: Report = silent,
+) -> Patients:
+    """`predict` for models that answer for patients: `patient` (n,) says whose each image is, `views` (n,) its view.
+
+    A view that is not known (None) stands as the mean of the training images, as an age does.
+    """
+    logits = _logits(models, images, ages, views, None, batch_size, threads, report)
+    answer, attention = answers(logits, patient)
+    return Patients(np.unique(patient), probabilities(answer), attention)
+
+
+def _logits(
+    models: Sequence[FoldModel],
+    images: Images,
+    ages: np.ndarray | None,
+    views: Sequence[str] | np.ndarray | None,
+    positions: np.ndarray | None,
+    batch_size: int,
+    threads: int | None,
+    report: Report,
+) -> np.ndarray:
     if not models or any(m.task != models[0].task or m.device != models[0].device for m in models):
         raise ValueError("predict takes one model or more, all of one task and on one device")
     torch.set_num_threads(threads_of(threads))
-    task, device = models[0].task, models[0].device
+    device, training = models[0].device, models[0].training
     rows = np.arange(len(images)) if positions is None else np.asarray(positions)
-    scaled = [torch.from_numpy(m.age.standardise(ages, len(rows))).to(device) for m in models]
+    known = [m.inputs(ages, views, len(rows)) for m in models]
     with memory_told("inference", batch_size):
-        logits = infer(
-            [m.network for m in models],
-            Feeder(images, device),
-            rows,
-            scaled,
-            batch_size,
-            models[0].training,
-            report,
-        )
-    return probabilities(logits[:, :, : len(task.outputs)])
+        networks = [m.network for m in models]
+        return infer(networks, Feeder(images, device), rows, known, batch_size, training, report)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -142,12 +194,12 @@ def infer(
     networks: Sequence[Network],
     feeder: Feeder,
     positions: np.ndarray,
-    ages: Sequence[Tensor],
+    known: Sequence[Tensor],
     batch_size: int,
     training: study.Training,
     report: Report = silent,
 ) -> np.ndarray:
-    """Logits, float32 (networks, n, units), of networks in evaluation mode; `ages` (n,) standardised."""
+    """Logits, float32 (networks, n, units), of networks in evaluation mode; `known` (n, inputs) for each."""
     device = networks[0].classifier.weight.device
     units = networks[0].classifier.out_features
     logits = torch.empty((len(networks), len(positions), units), device=device)
@@ -156,7 +208,7 @@ def infer(
         for pixels in feeder(in_order(positions, batch_size)):
             part = slice(start, start + len(pixels))
             for k, network in enumerate(networks):
-                logits[k, part] = network(pixels, ages[k][part]).float()
+                logits[k, part] = network(pixels, known[k][part]).float()
             start = part.stop
             report(start / len(positions), f"{start} of {len(positions)} images")
     return logits.cpu().numpy()

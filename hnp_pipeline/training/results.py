@@ -1,5 +1,6 @@
 """What a fold's training hands back: its result, or the images that it failed on."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class FoldResult:
         directory: holds model.safetensors, model.json and predictions.parquet.
         best_epoch: whose weights and predictions those are.
         history: every epoch, those before an interruption too.
-        predictions: sha256, level, probability, label of the held-out fold.
+        predictions: sha256, level, probability, label of the held-out fold (`predictions_table`).
         seconds: by stage (data_wait, forward_backward, validation, checkpoint), over all epochs.
         resumed_epochs: how many epochs came from a checkpoint.
         memory_format: the layout that it was trained in.
@@ -34,22 +35,45 @@ class FoldResult:
     resumed_epochs: int
     memory_format: str
 
+    @property
+    def data_share(self) -> float:
+        """The part of a training step that passes before its pictures are there: 0 to 1."""
+        waited = self.seconds["data_wait"]
+        return waited / ((waited + self.seconds["forward_backward"]) or 1.0)
+
 
 class NonFiniteError(StepError):
-    """A loss or prediction became infinite or not a number; `sha256` names the images of the batch."""
+    """A loss or prediction became infinite or not a number.
 
-    def __init__(self, message: str, sha256: list[str]) -> None:
-        shown = ", ".join(s[:12] for s in sha256[:8]) + (" …" if len(sha256) > 8 else "")
-        super().__init__(f"{message}; images (SHA-256): {shown}. Lower training.learning_rate")
-        self.sha256 = sha256
+    Attributes:
+        sha256: the images of the batch.
+    """
+
+    def __init__(self, message: str, sha256: Sequence[str], names: Mapping[str, str] | None = None) -> None:
+        kind = "SHA-256" if names is None else "image_id"
+        shown = [s[:12] if names is None else names[s] for s in sha256[:_SHOWN]]
+        more = f" and {len(sha256) - _SHOWN} more" if len(sha256) > _SHOWN else ""
+        super().__init__(
+            f"{message}; {len(sha256)} images ({kind}): {', '.join(shown)}{more}. "
+            "Look at these images, or lower training.learning_rate"
+        )
+        self.message, self.sha256 = message, list(sha256)
+
+    def named(self, examples: pa.Table) -> "NonFiniteError":
+        """The same by image_id; `examples` has columns sha256 and image_id."""
+        names = dict(zip(examples["sha256"].to_pylist(), examples["image_id"].to_pylist(), strict=True))
+        return NonFiniteError(self.message, self.sha256, names)
+
+
+_SHOWN = 64  # images in a message
 
 
 def predictions_table(
     sha256: np.ndarray, outputs: tuple[str, ...], logits: np.ndarray, labels: np.ndarray
 ) -> pa.Table:
-    """Columns sha256, level, probability, label: a row an image and output.
+    """Columns sha256, level, probability, label: a row an image (or a patient) and output.
 
-    `sha256` (n,), `logits` (n, units) whose first columns are the outputs', `labels` (n, outputs).
+    `sha256` (n,) of the image, or the lowest of the patient's images; `logits` (n, units) whose first columns are the outputs', `labels` (n, outputs).
     """
     columns = [c for c in schemas.VALIDATION_PREDICTIONS if c.name in ("level", "probability", "label")]
     schema = pa.schema([("sha256", pa.string()), *schemas.schema(columns)])

@@ -1,5 +1,6 @@
 """What a network is asked: its outputs, the part that age plays, the loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,31 +15,41 @@ from hnp_pipeline import study, vocabulary
 @dataclass(frozen=True)
 class Task:
     """`presence`: any herniation; `level`: the five levels; `multitask`: the five, and age (paper, 3.3).
+    `multiview`: the five, from all images of a patient at once, their views and the age known.
 
     Attributes:
         name: its word in `vocabulary.TASKS`.
         outputs: the levels it predicts.
         age: `target` (one more unit predicts it), `input` (one more feature holds it), or None.
         age_weight: the weight of the age's squared error in the loss.
+        pooled: it answers for a patient, by attention over the patient's images (`pooling`).
     """
 
     name: str
     outputs: tuple[str, ...]
     age: Literal["target", "input"] | None
     age_weight: float
+    pooled: bool = False
 
     @property
     def units(self) -> int:
-        """Units of the last layer: the outputs first, then the age where it is a target."""
-        return len(self.outputs) + (self.age == "target")
+        """Units of the last layer: the outputs first, then the age (a target) or the outputs' attention scores."""
+        return len(self.outputs) * (1 + self.pooled) + (self.age == "target")
 
-    def loss(self, logits: Tensor, labels: Tensor, age: Tensor) -> Tensor:
+    @property
+    def known(self) -> tuple[str, ...]:
+        """What the network is told of an image beside its pixels: the age, whether it is of this view."""
+        return (("age",) if self.age == "input" else ()) + (vocabulary.VIEWS if self.pooled else ())
+
+    def loss(self, logits: Tensor, labels: Tensor, age: Tensor, weight: Tensor | None = None) -> Tensor:
         """Binary cross-entropy, the mean over images and outputs, and the age's weighted mean squared error.
 
-        `logits` (B, units), `labels` (B, outputs) of 0 and 1, `age` (B,) standardised.
+        `logits` (B, units), or (B, outputs) once they are pooled; `labels` (B, outputs) of 0 and 1; `age` (B,)
+        standardised; `weight` (B,) of the images, 1 on average: none, all the same.
         """
         count = len(self.outputs)
-        loss = binary_cross_entropy_with_logits(logits[:, :count], labels)
+        by_row = None if weight is None else weight[:, None]
+        loss = binary_cross_entropy_with_logits(logits[:, :count], labels, by_row)
         return loss + self.age_weight * mse_loss(logits[:, count], age) if self.age == "target" else loss
 
 
@@ -48,13 +59,28 @@ def task_of(name: str, training: study.Training) -> Task:
     Raises:
         ValueError: there is no such task.
     """
-    age = training.age if name == "multitask" else None
-    return Task(name, vocabulary.outputs(name), age, training.age_loss_weight)
+    pooled = vocabulary.unit(name) == "patient"
+    age = training.age if name == "multitask" else "input" if pooled else None
+    return Task(name, vocabulary.outputs(name), age, training.age_loss_weight, pooled)
 
 
 def labels_of(examples: pa.Table, task: Task) -> np.ndarray:
-    """The task's labels: float32 (n, outputs) of 0 and 1."""
-    return np.column_stack([examples[k].to_numpy() for k in task.outputs]).astype(np.float32)
+    """The task's labels: float32 (n, outputs) of 0 and 1.
+
+    Where the task answers for a patient, an image has its patient's: positive if any of the patient's images is.
+    """
+    labels = np.column_stack([examples[k].to_numpy() for k in task.outputs]).astype(np.float32)
+    if task.pooled:
+        patients, code = np.unique(patients_of(examples), return_inverse=True)
+        of_patient = np.zeros((len(patients), labels.shape[1]), np.float32)
+        np.maximum.at(of_patient, code, labels)
+        labels = of_patient[code]
+    return labels
+
+
+def patients_of(examples: pa.Table) -> np.ndarray:
+    """Whose image each is (n,), by the patient's content: the lowest sha256 of the patient's images."""
+    return examples["patient"].to_numpy().astype(str)
 
 
 @dataclass(frozen=True)
@@ -75,3 +101,37 @@ class AgeScale:
         if ages is None:
             return np.zeros(count, np.float32)
         return np.nan_to_num((np.asarray(ages, np.float64) - self.mean) / self.std).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of images beside their pixels, so scaled that 0 stands for what is not known.
+
+    Attributes:
+        age: the scale of ages.
+        views: each view's share of the training images, in the order of `vocabulary.VIEWS`.
+    """
+
+    age: AgeScale
+    views: tuple[float, ...]
+
+    @classmethod
+    def of(cls, ages: np.ndarray, views: Sequence[str] | np.ndarray | None) -> "Known":
+        """Measured on the training images."""
+        shares = () if views is None else tuple(_is_view(views).mean(axis=0).tolist())
+        return cls(AgeScale.of(ages), shares)
+
+    def columns(
+        self, task: Task, ages: np.ndarray | None, views: Sequence[str] | np.ndarray | None, count: int
+    ) -> np.ndarray:
+        """Float32 (count, len(task.known)); `ages` in years (NaN: not known), `views` (None: not known)."""
+        columns = [self.age.standardise(ages, count)[:, None]] if "age" in task.known else []
+        if task.pooled:
+            is_view = np.zeros((count, len(vocabulary.VIEWS))) if views is None else _is_view(views)
+            told = is_view.any(axis=1, keepdims=True)
+            columns.append(np.where(told, is_view - np.array(self.views), 0).astype(np.float32))
+        return np.hstack([np.zeros((count, 0), np.float32), *columns])
+
+
+def _is_view(views: Sequence[str] | np.ndarray) -> np.ndarray:
+    return np.array(views, dtype=object)[:, None] == np.array(vocabulary.VIEWS, dtype=object)

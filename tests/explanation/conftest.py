@@ -8,7 +8,7 @@ from torch import nn
 from hnp_pipeline import study
 from hnp_pipeline.training.backbone import build_model
 from hnp_pipeline.training.inference import FoldModel
-from hnp_pipeline.training.tasks import AgeScale, task_of
+from hnp_pipeline.training.tasks import AgeScale, Known, task_of
 
 
 class Store:
@@ -43,7 +43,7 @@ def make_model() -> Callable[..., FoldModel]:
         training = study.Training(backbone=backbone, weights=study.Weights(source="random"), **changed)
         asked = task_of(task, training)
         torch.manual_seed(fold)
-        network = build_model(training, asked.units, asked.age == "input", pretrained=False)
+        network = build_model(training, asked.units, len(asked.known), pretrained=False)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.running_mean, 0, 0.1)
@@ -52,7 +52,14 @@ def make_model() -> Callable[..., FoldModel]:
                 nn.init.normal_(module.bias, 0, 0.3)
         network.eval().requires_grad_(False)
         return FoldModel(
-            network, asked, fold, AgeScale(50, 15), training, study.Imaging(size=96), torch.device("cpu"), {}
+            network,
+            asked,
+            fold,
+            Known(AgeScale(50, 15), (1 / 6,) * 6),
+            training,
+            study.Imaging(size=96),
+            torch.device("cpu"),
+            {},
         )
 
     return make

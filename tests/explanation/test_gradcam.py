@@ -81,7 +81,7 @@ def test_other_networks_take_the_last_convolution_with_a_map(
 
 def test_both_paths_agree_with_an_age_as_input(make_model, store, monkeypatch) -> None:
     network = make_model(task="multitask", age="input").network
-    age = torch.tensor([-1.0, 0.0, 1.0, 2.0])
+    age = torch.tensor([[-1.0], [0.0], [1.0], [2.0]])
     closed = class_maps(network, _pixels(store), 5, age)
     monkeypatch.setattr("hnp_pipeline.explanation.gradcam.has_closed_form", lambda body: False)
     general = class_maps(network, _pixels(store), 5, age)

@@ -48,11 +48,11 @@ def test_normalise_is_the_pretrained_mean_and_std(tiny: study.Training) -> None:
 
 
 def test_age_as_a_feature_changes_the_logits(tiny: study.Training) -> None:
-    network = backbone.build_model(tiny, 5, with_age=True).eval()
+    network = backbone.build_model(tiny, 5, known=1).eval()
     pixels = torch.zeros((2, 32, 32), dtype=torch.uint8)
-    young, old = network(pixels, torch.tensor([-1.0, 1.0]))
+    young, old = network(pixels, torch.tensor([[-1.0], [1.0]]))
     assert not torch.equal(young, old)
-    with pytest.raises(ValueError, match="age"):
+    with pytest.raises(ValueError, match="takes 1 inputs"):
         network(pixels)
 
 

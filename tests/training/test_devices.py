@@ -3,7 +3,14 @@ import torch
 
 from hnp_pipeline import study
 from hnp_pipeline.errors import SettingsError, StepError
-from hnp_pipeline.training.devices import device_of, faster_layout, memory_told, room_for_images, threads_of
+from hnp_pipeline.training.devices import (
+    Peek,
+    device_of,
+    faster_layout,
+    memory_told,
+    room_for_images,
+    threads_of,
+)
 
 
 def test_out_of_memory_names_the_settings() -> None:
@@ -33,3 +40,13 @@ def test_cpu_needs_no_trial() -> None:
     pixels = torch.zeros((2, 8, 8), dtype=torch.uint8)
     assert faster_layout(torch.nn.Identity(), pixels, study.Training()) == "channels_last"
     assert room_for_images(torch.device("cpu")) == 0
+
+
+def test_a_peek_is_of_the_moment_it_was_asked_for() -> None:
+    peek, numbers = Peek(), torch.arange(3.0)
+    assert peek.answer() is None
+    peek.ask(numbers[:2])
+    numbers += 5
+    seen = peek.answer()
+    assert seen is not None and seen.tolist() == [0, 1]
+    assert peek.answer() is None

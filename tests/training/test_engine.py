@@ -69,6 +69,7 @@ def test_learns_and_leaves_a_whole_folder(tiny: study.Training, tmp_path: Path) 
     assert facts["images"] == {"train": 120, "validation": 40}
     assert set(facts["seconds"]) == {"data_wait", "forward_backward", "validation", "checkpoint"}
     assert all(s > 0 for s in facts["seconds"].values())
+    assert 0 < result.data_share < 0.2
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,10 @@ def test_loss_that_is_not_finite_names_the_images(small: Set, tiny: study.Traini
     examples = small[1].filter(pa.compute.not_equal(small[1]["fold"], 1))
     assert len(caught.value.sha256) == 8 and set(caught.value.sha256) <= set(examples["sha256"].to_pylist())
     assert caught.value.sha256[0][:12] in str(caught.value)
+    names = pa.table({"sha256": small[1]["sha256"], "image_id": [f"first/{i}" for i in range(48)]})
+    row = small[1]["sha256"].to_pylist().index(caught.value.sha256[0])
+    named = caught.value.named(names)
+    assert f"8 images (image_id): first/{row}, first/" in str(named) and str(named).count("first/") == 8
     assert not list(tmp_path.glob("fold/*"))
 
 

@@ -1,10 +1,11 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from training_sets import make_set
+from training_sets import make_patients, make_set
 
 from hnp_pipeline import study
-from hnp_pipeline.training.tasks import AgeScale, labels_of, task_of
+from hnp_pipeline.training.tasks import AgeScale, Known, labels_of, task_of
 
 TRAINING = study.Training()
 
@@ -49,3 +50,33 @@ def test_age_scale() -> None:
     np.testing.assert_allclose(standardised, [0, 20 / np.std([30, 50, 70]), 0], rtol=1e-6)
     assert scale.standardise(None, 2).tolist() == [0, 0]
     assert AgeScale.of(np.array([40.0, 40.0])).standardise(np.array([41.0]), 1).tolist() == [1]
+
+
+def test_multiview_answers_for_patients() -> None:
+    task = task_of("multiview", TRAINING)
+    assert (task.units, task.pooled) == (10, True)
+    assert task.known == ("age", "AP", "LAT", "LO", "RO", "FLEX", "EXT")
+    _, examples = make_patients(30)
+    columns = [examples["patient"].to_numpy(), examples["l2_3"].to_numpy()]
+    differing = examples.set_column(
+        examples.schema.get_field_index("l2_3"),
+        "l2_3",
+        pa.array(columns[1] * (np.arange(len(columns[1])) % 2)),
+    )
+    labels = labels_of(differing, task)[:, 1]
+    for one in np.unique(columns[0]):
+        own = columns[0] == one
+        assert set(labels[own]) == {differing["l2_3"].to_numpy()[own].max()}
+
+
+def test_what_is_not_known_stands_as_the_mean() -> None:
+    task, views = task_of("multiview", TRAINING), ["LAT", "LAT", "AP", "EXT"]
+    known = Known.of(np.array([30.0, 50.0, 70.0, 50.0]), views)
+    assert known.views == (0.25, 0.5, 0, 0, 0, 0.25)
+    columns = known.columns(task, np.array([50.0, np.nan, 70, 30]), views, 4)
+    assert columns.shape == (4, 7) and columns.dtype == np.float32
+    np.testing.assert_allclose(columns.mean(axis=0), 0, atol=1e-7)
+    assert columns[0].tolist() == [0, -0.25, 0.5, 0, 0, 0, -0.25] and columns[1, 0] == 0
+    assert not known.columns(task, None, None, 3).any()
+    assert not known.columns(task, None, ["SKYLINE"], 1).any()
+    assert known.columns(task_of("level", TRAINING), None, None, 3).shape == (3, 0)
