@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.common import OWNERS, code_version, logged, told, verdict
-from assets.training import development_version, finite, parameters, same_study
+from assets.training import development_version, finite, parameters, same_study, version_of
 from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
-from hnp_pipeline.vocabulary import FOLDS, LEVEL_TITLES, outputs
+from hnp_pipeline.vocabulary import FOLDS, outputs
 from resources.compute import Compute, reserved
-from resources.figures import as_metadata, roc
+from resources.figures import as_metadata, roc, roc_curves
 from resources.images import Images
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
@@ -85,17 +85,23 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         aucs = metrics.filter((field("metric") == "auc") & field("fold").is_null())
         parent = tracking.parent(task, study.hash, development_version(context))
         identity = {"settings": study.hash, "development_set": development_version(context)}
-        with tracking.run(
-            context, f"{task} test", {"kind": "evaluation", "task": task, **identity}, parent
-        ) as run:
-            run.params(parameters(study) | {"task": task, "images": examples.num_rows})
+        with tracking.run(context, {"kind": "evaluation", "task": task, **identity}, parent) as run:
+            run.params(parameters(study) | {"task": task})
+            run.dataset("test_set", version_of(context, "test_set"), examples.num_rows, "testing")
             names = [
                 f"test_auc_{level}_{unit}"
                 for level, unit in zip(aucs["level"].to_pylist(), aucs["unit"].to_pylist(), strict=True)
             ]
-            run.metrics(dict(zip(names, aucs["value"].to_pylist(), strict=True)))
+            figures = dict(zip(names, aucs["value"].to_pylist(), strict=True))
+            run.metrics(figures)
             for name in ("test_metrics", "test_predictions", "test_image_predictions"):
                 run.artifact(folder / f"{name}.parquet")
+            run.table(metrics, "test_metrics")
+            curves = None if waiting else roc(roc_curves(patients))
+            if curves:
+                run.picture(curves, "roc_test")
+        with tracking.reopened(context, parent) as task_run:  # so that two task runs compare by both
+            task_run.metrics(figures)
         shown = aucs.select(["level", "unit", "value", "ci_low", "ci_high", "reason"])
         return dg.MaterializeResult(
             data_version=dg.DataVersion(
@@ -106,7 +112,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 "mlflow_run": dg.MetadataValue.url(run.link),
                 "waiting": waiting,
                 "auc": dg.MetadataValue.md(markdown(shown)),
-                **({} if waiting else {"roc": as_metadata(roc(_curves(patients)))}),
+                **({"roc": as_metadata(curves)} if curves else {}),
             },
             check_results=[
                 verdict(
@@ -143,16 +149,3 @@ def _rows(task: str, examples: pa.Table, probabilities: np.ndarray) -> pa.Table:
             "label": np.tile(labels.reshape(-1), models),
         }
     ).cast(schema)
-
-
-def _curves(patients: pa.Table) -> dict[str, tuple[list[float], list[float]]]:
-    from sklearn.metrics import roc_curve
-
-    curves = {}
-    for level in patients["level"].unique().to_pylist():
-        rows = patients.filter(pc.field("level") == level)
-        label = rows["label"].to_numpy()
-        if 0 < label.sum() < len(label):
-            false_positive, true_positive, _ = roc_curve(label, rows["probability"].to_numpy())
-            curves[LEVEL_TITLES[level]] = (false_positive.tolist(), true_positive.tolist())
-    return curves

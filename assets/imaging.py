@@ -68,7 +68,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         content = content_hash(pa.table({"sha256": listed["sha256"]}))
         stages = told_stages(summary, study.imaging.turn_inverted)
         tags = {"kind": "cache", "collection": name, "settings": study.imaging.hash}
-        with tracking.run(context, f"images of {name}", tags) as run:
+        with tracking.run(context, tags) as run:
             run.params(study.imaging.model_dump(mode="json") | {"threads": compute.threads})
             run.metrics({"images": cached} | {k: v for k, v in stages.items() if not isinstance(v, str)})
         return dg.MaterializeResult(

@@ -3,8 +3,6 @@
 import datetime
 import importlib.metadata
 import platform
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,6 +21,7 @@ from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, read_table
+from resources import checkout
 from resources.compute import reserved
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
@@ -153,9 +152,7 @@ def build_registered_model(study: Study, task: str) -> list[dg.AssetsDefinition]
             same_study(project, task)
         identity = {"settings": study.hash, "development_set": development_version(context)}
         parent = tracking.parent(task, **identity)
-        with tracking.run(
-            context, f"{task} model", {"kind": "model", "task": task, **identity}, parent
-        ) as run:
+        with tracking.run(context, {"kind": "model", "task": task, **identity}, parent) as run:
             run.params(parameters(study) | {"task": task})
             version = register(run, f"{study.name}-{task}", project.home.task(task), tracking)
         return dg.MaterializeResult(
@@ -193,7 +190,7 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
             "python": platform.python_version(),
             **{p: importlib.metadata.version(p) for p in packages},
         },
-        "git": _commit(),
+        "git": checkout.describe(),
         "settings_hash": project.study.hash,
         "development_set": identity["development_set"],
         "mlflow": runs,
@@ -201,12 +198,3 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
         "label_disagreements": pc.sum(changing).as_py() or 0,
         "notes": notes,
     }
-
-
-def _commit() -> str | None:
-    """The commit of this checkout, if it is one."""
-    place = Path(__file__).parent
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=place, capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or None

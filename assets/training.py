@@ -13,10 +13,10 @@ from hnp_pipeline import schemas, vocabulary
 from hnp_pipeline.cohort.examples import by_content
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.project import Project
-from hnp_pipeline.study import Study
+from hnp_pipeline.study import Study, dump_study
 from hnp_pipeline.tables import content_hash, read_table, write_table
 from resources.compute import Compute, reserved
-from resources.figures import as_metadata, lines
+from resources.figures import as_metadata, lines, roc, roc_curves
 from resources.images import Images
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
@@ -63,10 +63,14 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         identity = {"settings": study.hash, "development_set": development_version(context)}
         parent = tracking.parent(task, **identity)
         tags = {"kind": "fold", "task": task, "fold": str(fold), **identity}
-        with tracking.run(context, f"{task} fold {fold}", tags, parent) as run:
-            run.params(parameters(study) | {"task": task, "fold": fold, "images": examples.num_rows})
+        with tracking.run(context, tags, parent) as run, run.watched():
+            run.params(parameters(study) | {"task": task, "fold": fold})
+            run.dataset("development_set", identity["development_set"], examples.num_rows, "training")
+            known = run.steps("loss")
 
             def on_epoch(epoch: EpochResult) -> None:
+                if epoch.epoch in known:  # told again by a training that goes on
+                    return
                 aucs = {f"auc_{name}": value for name, value in epoch.auc.items()}
                 run.metrics(
                     {
@@ -108,6 +112,16 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             stages = {f"seconds_{k}": v for k, v in result.seconds.items()}
             stages["data_share_of_step"] = result.data_share
             run.metrics(stages)
+            curves = lines(
+                {
+                    "loss": [e.loss for e in result.history],
+                    "validation loss": [e.validation_loss for e in result.history],
+                    "validation AUC": [e.mean_auc for e in result.history],
+                },
+                "epoch",
+            )
+            run.picture(curves, "curves")
+            run.picture(roc(roc_curves(result.predictions)), "roc_validation")
         model = described(directory)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{model['model_sha256'][:16]}-{model['predictions']}"),
@@ -115,16 +129,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 "mlflow_run": dg.MetadataValue.url(run.link),
                 "best_epoch": result.best_epoch,
                 "validation_auc": "not computable" if best.mean_auc is None else best.mean_auc,
-                "curves": as_metadata(
-                    lines(
-                        {
-                            "loss": [e.loss for e in result.history],
-                            "validation loss": [e.validation_loss for e in result.history],
-                            "validation AUC": [e.mean_auc for e in result.history],
-                        },
-                        "epoch",
-                    )
-                ),
+                "curves": as_metadata(curves),
                 "memory_format": result.memory_format,
                 **stages,
             },
@@ -177,9 +182,13 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         )
         values = dict(zip(means["level"].to_pylist(), means["value"].to_pylist(), strict=True))
         with tracking.reopened(context, parent) as run:
-            run.params(parameters(study) | {"task": task, "images": examples.num_rows})
+            run.params(parameters(study) | {"task": task})
+            run.dataset("development_set", development_version(context), examples.num_rows, "validation")
             run.metrics({f"validation_auc_{k}": v for k, v in values.items()} | spread(metrics))
             run.artifact(folder / "validation_metrics.parquet")
+            run.table(metrics, "validation_metrics")
+            run.table(thresholds, "thresholds")
+            run.text(dump_study(study), "study.yaml")
         return dg.MaterializeResult(
             data_version=dg.DataVersion(
                 content_hash(pa.table({"of": [content_hash(t) for t in (predictions, thresholds, metrics)]}))
@@ -211,13 +220,23 @@ def parameters(study: Study) -> dict[str, object]:
         "size": study.imaging.size,
         "clahe_clip_limit": study.imaging.clahe_clip_limit,
         "clahe_order": study.imaging.clahe_order,
+        "clahe_tiles": study.imaging.clahe_tiles,
+        "aspect": study.imaging.aspect,
+        "threshold": study.evaluation.threshold,
+        "decision": study.evaluation.decision,
+        "interval_days": study.cohort.interval_days,
         "settings": study.hash,
     }
 
 
 def development_version(context: dg.AssetExecutionContext) -> str:
     """The data version of the development set that stands today."""
-    record = context.instance.get_latest_materialization_event(dg.AssetKey("development_set"))
+    return version_of(context, "development_set")
+
+
+def version_of(context: dg.AssetExecutionContext, asset: str) -> str:
+    """The data version of an asset that stands today."""
+    record = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
     tags = record.asset_materialization.tags if record and record.asset_materialization else None
     return (tags or {}).get("dagster/data_version", "")
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hnp_pipeline.vocabulary import LEVEL_TITLES
 
 
 def lines(series: Mapping[str, Sequence[float | None]], xlabel: str) -> bytes:
@@ -31,8 +35,23 @@ def roc(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> bytes:
     for name, (false_positive, true_positive) in curves.items():
         axis.plot(false_positive, true_positive, label=name, linewidth=1.3)
     axis.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal")
-    axis.legend(loc="lower right", fontsize="small")
+    if curves:
+        axis.legend(loc="lower right", fontsize="small")
     return _png(figure)
+
+
+def roc_curves(predictions: pa.Table) -> dict[str, tuple[list[float], list[float]]]:
+    """By level that has both classes: 1 − specificity and sensitivity of `probability` for `label`."""
+    from sklearn.metrics import roc_curve
+
+    curves = {}
+    for level in predictions["level"].unique().to_pylist():
+        rows = predictions.filter(pc.equal(predictions["level"], level))
+        label = rows["label"].to_numpy()
+        if 0 < label.sum() < len(label):
+            false_positive, true_positive, _ = roc_curve(label, rows["probability"].to_numpy())
+            curves[LEVEL_TITLES[level]] = (false_positive.tolist(), true_positive.tolist())
+    return curves
 
 
 def as_metadata(image: bytes | Path, kind: str = "png") -> dg.MarkdownMetadataValue:

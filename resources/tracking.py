@@ -1,6 +1,11 @@
-"""Every run in MLflow: an experiment a study, a parent run a task, a child run a fold, and an evaluation run."""
+"""Every run in MLflow: an experiment a study; under a run a task one a fold, one on the test set, one of the model.
 
+A run's name and tags say what it is: kind, task, fold, the hashes of settings and development set, and the commit.
+"""
+
+import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,15 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.csv as csv
 
 from hnp_pipeline.automation.orphans import locked
 from hnp_pipeline.home import Home
+from resources.checkout import code_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+NOTICE = "Research software, no diagnostic device."
+_SAMPLED = 15  # seconds between two looks at CPU, memory, disk and GPU while a fold trains
+
 # What makes two runs the same attempt at the same thing: an unfinished one is reopened, not repeated.
-_IDENTITY = ("hnp.kind", "hnp.task", "hnp.fold", "hnp.collection", "hnp.settings", "hnp.development_set")
+_IDENTITY = ("kind", "task", "fold", "collection", "settings", "development_set")
+_NOTES = {
+    "cache": "A collection's images, prepared for the networks.",
+    "task": "All four folds of a task: their mean and spread on validation, and the ensemble on the test set.",
+    "fold": "One fold: trained on the other three, judged on its own after each epoch.",
+    "evaluation": "The ensemble of the four models on patients that none of them has seen.",
+    "model": "The four models as one, as registered.",
+    "comparison": "Paired differences in AUC between the test predictions of two runs.",
+}
 
 
 @dataclass(frozen=True)
@@ -80,12 +99,21 @@ class Tracking:
             }
             if run_id := self.find(**identity):
                 return run_id
-            tags = {f"hnp.{k}": v for k, v in identity.items()}
-            return self.client.create_run(self.experiment_id, tags=tags, run_name=task).info.run_id
+            return self._create(identity)
+
+    def _create(self, tags: Mapping[str, str], others: Mapping[str, str] | None = None) -> str:
+        """A new run, named by its tags: `level 3f2a91 fold 2`."""
+        kind = tags["kind"]
+        last = {"task": "", "fold": f" fold {tags.get('fold')}", "evaluation": " test"}.get(kind, f" {kind}")
+        name = f"{tags.get('task') or tags['collection']} {tags['settings'][:6]}{last}"
+        named = {f"hnp.{k}": v for k, v in tags.items()}
+        note = {"mlflow.note.content": f"{_NOTES[kind]} {NOTICE}", "mlflow.source.name": "hnp_pipeline"}
+        all_tags = {**named, **note, **code_tags(), **(others or {})}
+        return self.client.create_run(self.experiment_id, tags=all_tags, run_name=name).info.run_id
 
     @contextmanager
     def run(
-        self, context: dg.AssetExecutionContext, name: str, tags: Mapping[str, str], parent: str | None = None
+        self, context: dg.AssetExecutionContext, tags: Mapping[str, str], parent: str | None = None
     ) -> Iterator["TrackedRun"]:
         """A run for this step: a failed or killed one with the same tags is reopened, else one is made.
 
@@ -97,15 +125,12 @@ class Tracking:
             **({"dagster.partition": context.partition_key} if context.has_partition_key else {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
-        named = {f"hnp.{k}": v for k, v in tags.items()}
-        last = self.find(**{k.removeprefix("hnp."): v for k, v in named.items() if k in _IDENTITY})
+        last = self.find(**{k: v for k, v in tags.items() if k in _IDENTITY})
         if last is None or self.client.get_run(last).info.status == "FINISHED":
-            last = self.client.create_run(
-                self.experiment_id, tags={**named, **where}, run_name=name
-            ).info.run_id
+            last = self._create(tags, where)
         else:
             self.client.update_run(last, status="RUNNING")
-            for key, value in {**named, **where}.items():
+            for key, value in {**{f"hnp.{k}": v for k, v in tags.items()}, **where, **code_tags()}.items():
                 self.client.set_tag(last, key, value)
         with self._ending(last):
             yield TrackedRun(self, last)
@@ -151,6 +176,34 @@ class TrackedRun:
         """Its address in the MLflow UI."""
         return self.tracking.link(self.id)
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While the body runs, CPU, memory, disk and GPU are logged (`system/…`) from a thread that ends with it."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(
+            self.id, _SAMPLED, resume_logging=True, tracking_uri=self.tracking.store
+        )
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
+
+    def dataset(self, name: str, version: str, rows: int, used_for: str) -> None:
+        """Note which data went in: its name, its data version, its size. No path, no name within it."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"tags": {"mlflow.source.type": "hnp_pipeline", "mlflow.source.name": name}})
+        dataset = Dataset(name, version[:36], "code", source, profile=json.dumps({"num_rows": rows}))
+        # a digest has 36 letters at most
+        tags = [InputTag("mlflow.data.context", used_for), InputTag("hnp.version", version)]
+        self.tracking.client.log_inputs(self.id, [DatasetInput(dataset, tags)])
+
+    def steps(self, metric: str) -> set[int]:
+        """The steps at which a figure stands already: a run that goes on does not log them again."""
+        return {m.step for m in self.tracking.client.get_metric_history(self.id, metric)}
+
     def params(self, values: Mapping[str, Any]) -> None:
         """Log flat parameters; a reopened run keeps those it has."""
         from mlflow.entities import Param
@@ -176,3 +229,16 @@ class TrackedRun:
     def text(self, text: str, name: str) -> None:
         """Keep a text file with the run."""
         self.tracking.client.log_text(self.id, text, name)
+
+    def table(self, table: pa.Table, name: str) -> None:
+        """Keep a table as CSV, which the MLflow UI shows as one."""
+        buffer = pa.BufferOutputStream()
+        csv.write_csv(table, buffer)
+        self.text(buffer.getvalue().to_pybytes().decode(), f"{name}.csv")
+
+    def picture(self, png: bytes, name: str) -> None:
+        """Keep a PNG, which the MLflow UI shows."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.png"
+            path.write_bytes(png)
+            self.artifact(path)
