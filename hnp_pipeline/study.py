@@ -172,6 +172,7 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None  # null: every core; on Ray, the step's CPUs
     jobs: Annotated[int, Field(ge=1)] = 2  # runs of `hnp run` side by side on one machine
+    look_seconds: Annotated[int, Field(ge=1)] = 15  # between two looks of the sensors
     executor: Literal["local", "ray"] = "local"
     ray: Ray = Ray()
 

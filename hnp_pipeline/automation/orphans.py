@@ -12,7 +12,7 @@ import psutil
 
 OWNER = "hnp/owner"  # run tag: `command` for the runs of `hnp run`
 CLUSTER = "hnp/cluster"  # run tag: the address of the Ray cluster that its step runs on
-_START_TIMEOUT = 120.0  # seconds; run_monitoring's start_timeout_seconds in dagster.yaml
+_START_TIMEOUT = 120.0  # seconds since it was launched, however long it had been queued; run_monitoring's start_timeout_seconds in dagster.yaml
 _HEARTBEAT = 90.0  # seconds; a daemon beats every 30
 
 
@@ -61,12 +61,12 @@ def clean_up(
     status = dg.DagsterRunStatus
     unfinished = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
     for record in instance.get_run_records(dg.RunsFilter(statuses=unfinished)):
-        run, created = record.dagster_run, record.create_timestamp.timestamp()
-        pid = _process(instance, run.run_id)
+        run = record.dagster_run
+        process = _process(instance, run.run_id)
         orphan = (
             (only_command and run.tags.get(OWNER) == "command")
-            or (pid is not None and _is_gone(pid, record.start_time or created))
-            or (pid is None and time.time() - created > _START_TIMEOUT)
+            or (process is not None and _is_gone(*process))
+            or (process is None and time.time() - record.update_timestamp.timestamp() > _START_TIMEOUT)
         )
         if orphan:
             say(f"run {run.run_id[:8]} ({run.status.value.lower()}) has no process any more: marked failed")
@@ -92,20 +92,20 @@ def bury(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
-    """The process that Dagster last noted for the run (its engine events carry the number)."""
+def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
+    """The process that Dagster last noted for the run, and when (its engine events carry the number)."""
     for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
         metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
         if "pid" in metadata:
-            return int(str(metadata["pid"].value))
+            return int(str(metadata["pid"].value)), entry.timestamp
     return None
 
 
-def _is_gone(pid: int, since: float) -> bool:
-    """No such process, or a younger one that was given the same number."""
+def _is_gone(pid: int, noted: float) -> bool:
+    """No such process, or a younger one that was given the same number after it had been noted."""
     try:
         return (
-            psutil.Process(pid).create_time() > since + 5
+            psutil.Process(pid).create_time() > noted + 5
             or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         )
     except psutil.NoSuchProcess:

@@ -24,7 +24,7 @@ def automation(
     """The sensors `new_collections` and `keep_up_to_date`, and the schedule `nightly` (off by default)."""
 
     @dg.sensor(
-        minimum_interval_seconds=15,
+        minimum_interval_seconds=project.study.compute.look_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Looks at the raw folder; a collection that two looks in a row find unchanged is taken in.",
     )
@@ -33,7 +33,7 @@ def automation(
 
     @dg.sensor(
         asset_selection=dg.AssetSelection.all(),
-        minimum_interval_seconds=15,
+        minimum_interval_seconds=project.study.compute.look_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks the planner what is out of date and can be made, and has it made.",
     )
