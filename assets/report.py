@@ -39,7 +39,15 @@ _FROM_TASKS = {
     "thresholds": ["thresholds"],
     "metrics": ["validation_metrics", "test_metrics"],
     "gradcam": ["gradcam"],
+    "subgroups": ["subgroups"],
+    "averaging": ["averaging"],
+    "calibration": ["calibration"],
+    "reliability": ["reliability"],
+    "decision_curve": ["decision_curve"],
+    "level_matrix": ["validation_level_matrix", "test_level_matrix"],
+    "level_lead": ["validation_level_lead", "test_level_lead"],
 }
+_FROM_PARTS = ["comparisons", "localisation"]
 
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
@@ -72,6 +80,8 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             tables.write_shared(name, [home.intake(c, p) for c in collections for p in parts])
         for name, parts in _FROM_TASKS.items():
             tables.write_shared(name, [home.task(t) / f"{p}.parquet" for t in study.tasks for p in parts])
+        for name in _FROM_PARTS:
+            tables.write_shared(name, [home.part(name)])
         paths = {n: home.table(n) for n in schemas.TABLES if home.table(n).exists()}
         with told():
             build_database(paths, home.database)

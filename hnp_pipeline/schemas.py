@@ -189,6 +189,91 @@ GRADCAM = [
     Column("heatmap", TEXT, "heat map, relative to the home"),
 ]
 
+# What the report and a reviewer ask of the predictions. A task is left out where it has nothing to say.
+_UNIT = Column("unit", TEXT, "image or patient")
+_LOW = Column("ci_low", REAL, "lower end of the 95 % bootstrap interval over patients")
+_HIGH = Column("ci_high", REAL, "upper end of it")
+_SPLIT = Column("split", TEXT, "validation (each image by the model that has not seen it) or test (ensemble)")
+SUBGROUPS = [
+    Column("by", TEXT, "hospital, view, sex, age, images (of the patient), collection"),
+    Column("group", TEXT, "which of them"),
+    Column("images", LONG, "images in the group"),
+    Column("patients", LONG, "their patients"),
+    Column("positive_patients", LONG, "those with a positive image in the group; null at level all"),
+    *(c for c in METRICS if c.name not in ("split", "fold")),
+]
+COMPARED = [
+    Column("first", TEXT, "what is compared"),
+    Column("second", TEXT, "with what; age_and_sex: a logistic regression on these two alone"),
+    Column("unit", TEXT, "image or patient; averaging goes from image to patient"),
+    Column("level", TEXT, "l1_2 … l5_s1, hnp, or all (the mean over the five)"),
+    Column("auc_first", REAL, "AUC of the first"),
+    Column("auc_second", REAL, "AUC of the second"),
+    Column("difference", REAL, "first less second"),
+    Column("ci_low", REAL, "lower end of the paired bootstrap interval over patients"),
+    Column("ci_high", REAL, "upper end of it"),
+    Column("p_value", REAL, "two-sided; DeLong (patient), Obuchowski (image)"),
+    Column("images", LONG, "images that both have"),
+    Column("patients", LONG, "their patients"),
+    Column("reason", TEXT, "why something is null"),
+]
+COMPARISONS = [_SPLIT, *COMPARED]
+AVERAGING = [_TASK, *COMPARED]
+JUDGED = [
+    _TASK,
+    _SPLIT,
+    Column("scaling", TEXT, "none, or temperature: fitted on validation for each fold and level"),
+    _UNIT,
+    _LEVEL,
+]
+RELIABILITY = [
+    *JUDGED,
+    Column("bin", INT, "0 is the least probable; all of about one size"),
+    Column("examples", LONG, "images or patients in the bin"),
+    Column("predicted", REAL, "their mean probability"),
+    Column("observed", REAL, "the share of them that is positive"),
+    *(_LOW, _HIGH),
+]
+CALIBRATION = [
+    *JUDGED,
+    Column("brier", REAL, "mean squared difference of probability and label"),
+    *(_LOW, _HIGH),
+    Column("ece", REAL, "expected calibration error over the bins of the reliability curve"),
+    Column("temperature", REAL, "mean over the folds; null without scaling, and for hnp of the five levels"),
+]
+DECISION_CURVE = [
+    *JUDGED,
+    Column("threshold", REAL, "probability from which one would act"),
+    Column("net_benefit", REAL, "of acting on the model; of acting on no one it is 0"),
+    *(_LOW, _HIGH),
+    Column("treat_all", REAL, "net benefit of acting on everyone"),
+]
+LEVEL_MATRIX = [
+    *(_TASK, _SPLIT, _UNIT),
+    Column("score_level", TEXT, "whose score"),
+    Column("label_level", TEXT, "against whose label"),
+    Column("auc", REAL, "from 0 to 1; null where the label lacks a class"),
+    *(_LOW, _HIGH),
+]
+LEVEL_LEAD = [
+    *(_TASK, _SPLIT, _UNIT),
+    Column("level", TEXT, "the label's level, or all: the mean over the five"),
+    Column("lead", REAL, "AUC of its own score less the mean AUC of the other four"),
+    *(_LOW, _HIGH),
+    Column("patients", INT, "patients asked"),
+]
+LOCALISATION = [
+    _TASK,
+    Column("level", TEXT, "the level asked for, or all of them"),
+    Column("maps", LONG, "heat maps of positive images whose discs are known"),
+    Column("patients", LONG, "their patients"),
+    Column("share", REAL, "mean share of a map's heat that falls on the named disc's box"),
+    *(_LOW, _HIGH),
+    Column("chance", REAL, "mean share of the picture that this box takes"),
+    Column("other_discs", REAL, "mean share of the heat that falls on each of the other four boxes"),
+    Column("hits", REAL, "share of maps whose hottest place lies on the named disc (pointing game)"),
+]
+
 # The tables in tables/, and what each is for.
 TABLES: dict[str, tuple[str, list[Column]]] = {
     "radiographs": ("Every row of the x-ray exports, typed, with its image's size and hash", RADIOGRAPHS),
@@ -207,6 +292,15 @@ TABLES: dict[str, tuple[str, list[Column]]] = {
     "thresholds": ("Operating points chosen on validation", THRESHOLDS),
     "metrics": ("Every figure of the study with its interval", METRICS),
     "gradcam": ("The most probable test (image, level) pairs and their heat maps", GRADCAM),
+    "subgroups": ("The ensemble's test figures by hospital, view, sex, age, images, collection", SUBGROUPS),
+    "comparisons": ("Paired differences in AUC: task and task, task and age with sex", COMPARISONS),
+    "averaging": ("What averaging over folds and over a patient's images brought", AVERAGING),
+    "calibration": ("Brier score and calibration error, before and after temperature scaling", CALIBRATION),
+    "reliability": ("Predicted against observed shares of herniation", RELIABILITY),
+    "decision_curve": ("Net benefit of acting on the probabilities, by patient", DECISION_CURVE),
+    "level_matrix": ("AUC of every level's score against every level's label", LEVEL_MATRIX),
+    "level_lead": ("By how much a level's own score leads the other four", LEVEL_LEAD),
+    "localisation": ("How much of the heat falls on the named disc, where discs are known", LOCALISATION),
 }
 
 

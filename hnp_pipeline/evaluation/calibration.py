@@ -14,34 +14,7 @@ from hnp_pipeline import schemas, study
 from hnp_pipeline.evaluation.bootstrap import interval, resample, weighted_sums
 from hnp_pipeline.evaluation.ensemble import ensemble
 from hnp_pipeline.evaluation.scores import Scores, fold_scores, pooled, tasks_in
-from hnp_pipeline.schemas import INT, LONG, REAL, TEXT, Column
-
-JUDGED = [
-    Column("task", TEXT, "presence, level or multitask"),
-    Column("split", TEXT, "validation (each image by the model that has not seen it) or test (the ensemble)"),
-    Column("scaling", TEXT, "none, or temperature: fitted on validation for each fold and level"),
-    Column("unit", TEXT, "image or patient"),
-    Column("level", TEXT, "l1_2 … l5_s1, hnp"),
-]
-INTERVAL = [
-    Column("ci_low", REAL, "lower end of the bootstrap interval over patients"),
-    Column("ci_high", REAL, "upper end of it"),
-]
-RELIABILITY = [
-    *JUDGED,
-    Column("bin", INT, "0 is the least probable; all of about one size"),
-    Column("examples", LONG, "images or patients in the bin"),
-    Column("predicted", REAL, "their mean probability"),
-    Column("observed", REAL, "the share of them that is positive"),
-    *INTERVAL,
-]
-CALIBRATION = [
-    *JUDGED,
-    Column("brier", REAL, "mean squared difference of probability and label"),
-    *INTERVAL,
-    Column("ece", REAL, "expected calibration error over the bins of the reliability curve"),
-    Column("temperature", REAL, "mean over the folds; null without scaling, and for hnp of the five levels"),
-]
+from hnp_pipeline.schemas import CALIBRATION, RELIABILITY, Column
 
 
 @dataclass(frozen=True)

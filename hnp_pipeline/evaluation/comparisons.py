@@ -4,8 +4,8 @@ Each difference has a bootstrap interval over patients, both sides from the same
 DeLong's by patient, Obuchowski's for clusters by image. The mean over five levels (`all`) has no p value.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -13,28 +13,16 @@ import pyarrow as pa
 
 from hnp_pipeline import schemas, study
 from hnp_pipeline.errors import StepError
+from hnp_pipeline.evaluation.baseline import age_and_sex
 from hnp_pipeline.evaluation.bootstrap import auc_draws, interval, resample
 from hnp_pipeline.evaluation.delong import auc_covariance, difference_test
 from hnp_pipeline.evaluation.ensemble import ensemble
-from hnp_pipeline.evaluation.scores import Scores, fold_scores, tasks_in
-from hnp_pipeline.schemas import LONG, REAL, TEXT, Column
+from hnp_pipeline.evaluation.scores import Scores, fold_scores, folds_in, tasks_in
+from hnp_pipeline.schemas import AVERAGING, COMPARED, COMPARISONS
 from hnp_pipeline.vocabulary import ALL, LEVELS
 
-COMPARISONS = [
-    Column("first", TEXT, "what is compared"),
-    Column("second", TEXT, "with what"),
-    Column("unit", TEXT, "image or patient; averaging goes from image to patient"),
-    Column("level", TEXT, "l1_2 … l5_s1, hnp, or all (the mean over the five)"),
-    Column("auc_first", REAL, "AUC of the first"),
-    Column("auc_second", REAL, "AUC of the second"),
-    Column("difference", REAL, "first less second"),
-    Column("ci_low", REAL, "lower end of the paired bootstrap interval over patients"),
-    Column("ci_high", REAL, "upper end of it"),
-    Column("p_value", REAL, "two-sided; DeLong (patient), Obuchowski (image)"),
-    Column("images", LONG, "images that both have"),
-    Column("patients", LONG, "their patients"),
-    Column("reason", TEXT, "why something is null"),
-]
+BASELINE = "age_and_sex"
+_UNITS = ("image", "patient")
 
 
 def ensembles(predictions: pa.Table) -> dict[str, Scores]:
@@ -42,11 +30,37 @@ def ensembles(predictions: pa.Table) -> dict[str, Scores]:
     return {task: ensemble(fold_scores(predictions, task)[0]) for task in tasks_in(predictions)}
 
 
-def compare_tasks(predictions: pa.Table, settings: study.Evaluation) -> pa.Table:
-    """COMPARISONS of every two tasks' ensembles where both have a level; `presence` meets others at `hnp`."""
-    pairs = combinations(ensembles(predictions).items(), 2)
-    tables = [compare(a, b, (name_a, name_b), settings) for (name_a, a), (name_b, b) in pairs]
-    return pa.concat_tables([schemas.empty(COMPARISONS), *tables])
+def compare_study(
+    validation: pa.Table, test: pa.Table, cohort: pa.Table, settings: study.Evaluation
+) -> pa.Table:
+    """Every two tasks, and each task against age and sex, at every level that both have.
+
+    `presence` meets the others at `hnp`. On test the ensembles are compared, on validation the folds' models:
+    AUCs and differences are the means over the folds, whose patients are disjoint.
+
+    Args:
+        validation: VALIDATION_PREDICTIONS of all tasks.
+        test: TEST_IMAGE_PREDICTIONS of all tasks; of zero rows while there is no test collection.
+        cohort: COHORT with every image of both.
+        settings: the bootstrap.
+
+    Returns:
+        COMPARISONS.
+
+    Raises:
+        StepError: tasks were asked about different images, or labels differ.
+    """
+    tables = [schemas.empty(COMPARISONS)]
+    for split, scores, seeds in _splits(validation, test, cohort, settings):
+        _of_one_cohort(split, scores)
+        (any_task, *_) = scores
+        counts = [
+            resample(len(s.patients), settings.bootstrap_draws, seed)
+            for s, seed in zip(scores[any_task], seeds, strict=True)
+        ]
+        sides = {name: _side(name, parts, counts) for name, parts in scores.items()}
+        tables += [_rows(a, b, split, settings) for a, b in combinations(sides.values(), 2)]
+    return pa.concat_tables(tables)
 
 
 def compare_runs(
@@ -58,61 +72,106 @@ def compare_runs(
 
 
 def compare(first: Scores, second: Scores, names: tuple[str, str], settings: study.Evaluation) -> pa.Table:
-    """COMPARISONS of two scores of images, by image and by patient, at every level that both have.
+    """COMPARISONS of two scores of test images, by image and by patient, at every level that both have.
 
     Raises:
         StepError: they share no image, or label one differently.
     """
     first, second = _shared(first, second, names)
-    counts = resample(len(first.patients), settings.bootstrap_draws, settings.seed)
-    tables = []
-    for unit in ("image", "patient"):
-        a, b = first.units()[unit], second.units()[unit]
-        levels = [k for k in a.levels if k in b.levels]
-        draws = np.stack([_draws(s, levels, counts) for s in (a, b)])
-        p_values = []
-        for level in levels:
-            i, j = a.levels.index(level), b.levels.index(level)
-            pair = np.c_[a.probability[:, i], b.probability[:, j]]
-            if np.isnan(pair).any():
-                p_values.append(np.nan)
-                continue
-            p_values.append(difference_test(*auc_covariance(pair, a.label[:, i], a.patient))[2])
-        facts = (len(first.images), len(first.patients))
-        tables.append(_rows(names, unit, levels, draws, np.array(p_values), facts, settings))
-    return pa.concat_tables(tables)
+    counts = [resample(len(first.patients), settings.bootstrap_draws, settings.seed)]
+    a, b = (_side(name, [s], counts) for name, s in zip(names, (first, second), strict=True))
+    return _rows(a, b, "test", settings)
 
 
-def averaging(predictions: pa.Table, settings: study.Evaluation) -> dict[str, pa.Table]:
-    """What averaging brought, by task, as COMPARISONS without p values.
+def averaging(predictions: pa.Table, settings: study.Evaluation) -> pa.Table:
+    """What averaging brought, by task, as AVERAGING without p values.
 
     By image: the ensemble's AUC against the fold models' mean. By patient: the same; and the ensemble by
     patient against by image, where part of the difference is the question, a patient's label and not a
     picture's.
     """
-    result = {}
+    tables = [schemas.empty(AVERAGING)]
     for task in tasks_in(predictions):
         models, _ = fold_scores(predictions, task)
-        together = ensemble(models)
-        counts = resample(len(together.patients), settings.bootstrap_draws, settings.seed)
-        levels = list(together.with_hnp().levels)
-        draws = {}
-        for unit in ("image", "patient"):
-            one, *each = (s.units()[unit] for s in (together, *models))
-            draws[f"ensemble by {unit}"] = _draws(one, levels, counts)
-            draws[f"single models by {unit}"] = np.mean([_draws(s, levels, counts) for s in each], axis=0)
-        pairs = [
-            ("ensemble by image", "single models by image", "image"),
-            ("ensemble by patient", "single models by patient", "patient"),
-            ("ensemble by patient", "ensemble by image", "patient"),
-        ]
-        facts = (len(together.images), len(together.patients))
-        none = np.full(len(levels), np.nan)
-        result[task] = pa.concat_tables(
-            _rows((a, b), unit, levels, np.stack([draws[a], draws[b]]), none, facts, settings)
-            for a, b, unit in pairs
+        counts = resample(len(models[0].patients), settings.bootstrap_draws, settings.seed)
+        together = _side("ensemble", [ensemble(models)], [counts])
+        single = _side("single models", models, [counts] * len(models))
+        for a, unit_a, b, unit_b in (
+            (together, "image", single, "image"),
+            (together, "patient", single, "patient"),
+            (together, "patient", together, "image"),
+        ):
+            names = (f"{a.name} by {unit_a}", f"{b.name} by {unit_b}")
+            draws = {k: np.stack([a.draws[unit_a][k], b.draws[unit_b][k]]) for k in a.draws[unit_a]}
+            facts = (len(models[0].images), len(models[0].patients))
+            rows = _difference_rows(names, unit_a, draws, {}, facts, settings)
+            tables.append(rows.add_column(0, AVERAGING[0].name, pa.array([task] * rows.num_rows)))
+    return pa.concat_tables([t.cast(schemas.schema(AVERAGING)) for t in tables])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of two that are compared: scores by part (a fold; on test there is one) and unit, and AUC draws."""
+
+    name: str
+    parts: list[dict[str, Scores]]
+    draws: dict[str, dict[str, np.ndarray]]  # unit → level → (1 + draws,), the mean over the parts
+
+
+def _side(name: str, parts: Sequence[Scores], counts: Sequence[np.ndarray]) -> _Side:
+    units = [s.units() for s in parts]
+    draws = {}
+    for unit in _UNITS:
+        of_unit = [u[unit] for u in units]
+        found = {
+            level: np.mean([_draws(s, j, c) for s, c in zip(of_unit, counts, strict=True)], axis=0)
+            for j, level in enumerate(of_unit[0].levels)
+        }
+        draws[unit] = _with_mean(found)
+    return _Side(name, units, draws)
+
+
+def _with_mean(draws: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """With `all`, the mean over the five levels, added where the five are there."""
+    five = [draws[k] for k in LEVELS if k in draws]
+    return draws | {ALL: np.mean(five, axis=0)} if len(five) == len(LEVELS) else draws
+
+
+def _draws(scores: Scores, j: int, counts: np.ndarray) -> np.ndarray:
+    score = scores.probability[:, j]
+    if np.isnan(score).any():
+        return np.full(len(counts), np.nan)
+    return auc_draws(score, scores.label[:, j], scores.patient, counts)
+
+
+def _splits(
+    validation: pa.Table, test: pa.Table, cohort: pa.Table, settings: study.Evaluation
+) -> list[tuple[str, dict[str, list[Scores]], list[list[int]]]]:
+    """Which split, the parts' scores by task and of the baseline, and the parts' seeds."""
+    found = []
+    if tasks := tasks_in(validation):
+        folds = folds_in(validation)
+        scores = {task: fold_scores(validation, task)[0] for task in tasks}
+        scores[BASELINE] = [age_and_sex(cohort, fold) for fold in folds]
+        found.append(("validation", scores, [[settings.seed, fold] for fold in folds]))
+    if together := ensembles(test):
+        scores = {task: [s] for task, s in together.items()} | {BASELINE: [age_and_sex(cohort)]}
+        found.append(("test", scores, [[settings.seed]]))
+    return found
+
+
+def _of_one_cohort(split: str, scores: dict[str, list[Scores]]) -> None:
+    """Refuse to pair scores of different images: some task has not been brought up to date."""
+    first = next(iter(scores.values()))
+    for name, parts in scores.items():
+        same = len(parts) == len(first) and all(
+            np.array_equal(a.images, b.images) for a, b in zip(parts, first, strict=True)
         )
-    return result
+        if not same:
+            raise StepError(
+                f"the {split} predictions of {name} are of other images than those of {next(iter(scores))}: "
+                f"bring every task up to date first"
+            )
 
 
 def _shared(first: Scores, second: Scores, names: tuple[str, str]) -> tuple[Scores, Scores]:
@@ -128,47 +187,56 @@ def _shared(first: Scores, second: Scores, names: tuple[str, str]) -> tuple[Scor
     second = replace(
         first, levels=second.levels, probability=second.probability[place], label=second.label[place]
     )
-    a, b = first.with_hnp(), second.with_hnp()
-    for level in set(a.levels) & set(b.levels):
-        if not np.array_equal(a.label[:, a.levels.index(level)], b.label[:, b.levels.index(level)]):
-            raise StepError(
-                f"{names[0]} and {names[1]} label an image differently at {level}: not the same cohort"
-            )
     return first, second
 
 
-def _draws(scores: Scores, levels: list[str], counts: np.ndarray) -> np.ndarray:
-    """AUCs (draws, L), with their mean as the last column where the five are there."""
-    columns = [scores.levels.index(k) for k in levels]
-    draws = np.stack(
-        [
-            np.full(len(counts), np.nan)
-            if np.isnan(scores.probability[:, j]).any()
-            else auc_draws(scores.probability[:, j], scores.label[:, j], scores.patient, counts)
-            for j in columns
-        ],
-        axis=1,
-    )
-    if not set(LEVELS) <= set(levels):
-        return draws
-    return np.c_[draws, draws[:, [levels.index(k) for k in LEVELS]].mean(axis=1)]
+def _rows(first: _Side, second: _Side, split: str, settings: study.Evaluation) -> pa.Table:
+    """COMPARISONS of two sides of the same images."""
+    tables = []
+    for unit in _UNITS:
+        a, b = first.draws[unit], second.draws[unit]
+        draws = {k: np.stack([a[k], b[k]]) for k in a if k in b}
+        pairs = [(x[unit], y[unit]) for x, y in zip(first.parts, second.parts, strict=True)]
+        names = (first.name, second.name)
+        p_values = {k: _p_value(pairs, k, names) for k in draws if k != ALL}
+        images = [p["image"] for p in first.parts]
+        facts = (sum(len(s.images) for s in images), sum(len(s.patients) for s in images))
+        rows = _difference_rows(names, unit, draws, p_values, facts, settings)
+        tables.append(rows.add_column(0, COMPARISONS[0].name, pa.array([split] * rows.num_rows)))
+    return pa.concat_tables(tables).cast(schemas.schema(COMPARISONS))
 
 
-def _rows(
+def _p_value(pairs: Sequence[tuple[Scores, Scores]], level: str, names: tuple[str, str]) -> float:
+    """Of the mean difference over the parts, which share no patient: so its variance is that of a mean."""
+    aucs, covariances = [], []
+    for a, b in pairs:
+        i, j = a.levels.index(level), b.levels.index(level)
+        if not np.array_equal(a.label[:, i], b.label[:, j]):
+            raise StepError(
+                f"{names[0]} and {names[1]} label an image differently at {level}: not the same cohort"
+            )
+        both = np.c_[a.probability[:, i], b.probability[:, j]]
+        if np.isnan(both).any():
+            return float("nan")
+        auc, covariance = auc_covariance(both, a.label[:, i], a.patient)
+        aucs.append(auc)
+        covariances.append(covariance)
+    return difference_test(np.mean(aucs, axis=0), np.sum(covariances, axis=0) / len(pairs) ** 2)[2]
+
+
+def _difference_rows(
     names: tuple[str, str],
     unit: str,
-    levels: list[str],
-    draws: np.ndarray,
-    p_values: np.ndarray,
+    draws: dict[str, np.ndarray],
+    p_values: dict[str, float],
     facts: tuple[int, int],
     settings: study.Evaluation,
 ) -> pa.Table:
-    """COMPARISONS rows from the draws (2, 1 + draws, L)."""
-    words = [*levels, ALL] if draws.shape[2] > len(levels) else levels
-    n = len(words)
-    difference = draws[0] - draws[1]
+    """COMPARED rows from the draws (2, 1 + draws) at each level; `facts` are images and patients."""
+    n = len(draws)
+    both = np.stack(list(draws.values()), axis=2)
+    difference = both[0] - both[1]
     low, high = interval(difference[1:], settings.confidence)
-    p_values = np.r_[p_values, np.full(n - len(levels), np.nan)]
     reasons = [
         "an AUC cannot be had: a class is absent, or there is no score"
         if np.isnan(d)
@@ -177,17 +245,15 @@ def _rows(
         else None
         for d, end in zip(difference[0], low, strict=True)
     ]
-
-    def reals(values: np.ndarray) -> pa.Array:
-        return pa.array(values, mask=np.isnan(values))
-
+    p = np.array([p_values.get(k, np.nan) for k in draws])
+    reals = (both[0, 0], both[1, 0], difference[0], low, high, p)
     return pa.table(
         [
             *(pa.array([word] * n) for word in (*names, unit)),
-            pa.array(words),
-            *(reals(v) for v in (draws[0, 0], draws[1, 0], difference[0], low, high, p_values)),
+            pa.array(list(draws)),
+            *(pa.array(v, mask=np.isnan(v)) for v in reals),
             *(pa.array([count] * n, pa.int64()) for count in facts),
             pa.array(reasons, pa.string()),
         ],
-        schema=schemas.schema(COMPARISONS),
+        schema=schemas.schema(COMPARED),
     )

@@ -5,16 +5,8 @@ import pyarrow as pa
 
 from hnp_pipeline import schemas, study
 from hnp_pipeline.evaluation.bootstrap import interval, resample, weighted_sums
-from hnp_pipeline.evaluation.calibration import INTERVAL, JUDGED, splits
-from hnp_pipeline.schemas import REAL, Column
-
-DECISION_CURVE = [
-    *JUDGED,
-    Column("threshold", REAL, "probability from which one would act"),
-    Column("net_benefit", REAL, "of acting on the model; of acting on no one it is 0"),
-    *INTERVAL,
-    Column("treat_all", REAL, "net benefit of acting on everyone"),
-]
+from hnp_pipeline.evaluation.calibration import splits
+from hnp_pipeline.schemas import DECISION_CURVE
 
 
 def decision_curve(

@@ -11,30 +11,8 @@ from hnp_pipeline import schemas, study
 from hnp_pipeline.evaluation.bootstrap import auc_draws, interval, resample
 from hnp_pipeline.evaluation.ensemble import ensemble
 from hnp_pipeline.evaluation.scores import Scores, fold_scores, tasks_in
-from hnp_pipeline.schemas import INT, REAL, TEXT, Column
+from hnp_pipeline.schemas import LEVEL_LEAD, LEVEL_MATRIX
 from hnp_pipeline.vocabulary import ALL, LEVELS, outputs
-
-_SHARED = [
-    Column("task", TEXT, "level or multitask"),
-    Column("split", TEXT, "validation (the mean over the folds) or test (the ensemble)"),
-    Column("unit", TEXT, "image or patient"),
-]
-LEVEL_MATRIX = [
-    *_SHARED,
-    Column("score_level", TEXT, "whose score"),
-    Column("label_level", TEXT, "against whose label"),
-    Column("auc", REAL, "from 0 to 1; null where the label lacks a class"),
-    Column("ci_low", REAL, "lower end of the bootstrap interval over patients"),
-    Column("ci_high", REAL, "upper end of it"),
-]
-LEVEL_LEAD = [
-    *_SHARED,
-    Column("level", TEXT, "the label's level, or all: the mean over the five"),
-    Column("lead", REAL, "AUC of its own score less the mean AUC of the other four"),
-    Column("ci_low", REAL, "lower end of the bootstrap interval over patients"),
-    Column("ci_high", REAL, "upper end of it"),
-    Column("patients", INT, "patients asked"),
-]
 
 
 def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) -> tuple[pa.Table, pa.Table]:

@@ -16,16 +16,7 @@ from hnp_pipeline.evaluation.rows import metric_rows
 from hnp_pipeline.evaluation.scores import tasks_in
 from hnp_pipeline.evaluation.test_evaluation import scores_of_models
 from hnp_pipeline.progress import Report, silent
-from hnp_pipeline.schemas import LONG, METRICS, TEXT, Column
-
-SUBGROUPS = [
-    Column("by", TEXT, "hospital, view, sex, age, images (of the patient), collection"),
-    Column("group", TEXT, "which of them"),
-    Column("images", LONG, "images in the group"),
-    Column("patients", LONG, "their patients"),
-    Column("positive_patients", LONG, "those with a positive image in the group; null at level all"),
-    *(c for c in METRICS if c.name not in ("split", "fold")),
-]
+from hnp_pipeline.schemas import SUBGROUPS
 
 
 def subgroups(

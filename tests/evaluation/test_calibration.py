@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
 from hnp_pipeline import schemas, study
-from hnp_pipeline.evaluation.calibration import CALIBRATION, RELIABILITY, calibration, fit_temperature, scale
-from hnp_pipeline.evaluation.decision_curve import DECISION_CURVE, decision_curve
+from hnp_pipeline.evaluation.calibration import calibration, fit_temperature, scale
+from hnp_pipeline.evaluation.decision_curve import decision_curve
 from hnp_pipeline.evaluation.scores import fold_scores, pooled
 
 QUICK = study.Evaluation(bootstrap_draws=60)
@@ -44,7 +44,9 @@ def test_temperature_is_found_again() -> None:
 
 def test_figures_of_the_ensemble(validation: pa.Table, held_out: pa.Table) -> None:
     curves, figures = calibration(validation, held_out, QUICK)
-    assert curves.schema == schemas.schema(RELIABILITY) and figures.schema == schemas.schema(CALIBRATION)
+    assert curves.schema == schemas.schema(schemas.RELIABILITY) and figures.schema == schemas.schema(
+        schemas.CALIBRATION
+    )
     frame = held_out.to_pandas().query("level == 'l3_4'").groupby("image_id")[["probability", "label"]].mean()
     where = {"split": "test", "unit": "image", "level": "l3_4"}
     row = _one(figures, **where, scaling="none")
@@ -79,7 +81,7 @@ def test_scaling_helps_where_it_was_fitted(validation: pa.Table) -> None:
 
 def test_net_benefit(validation: pa.Table, held_out: pa.Table) -> None:
     table = decision_curve(validation, held_out, QUICK, steps=10)
-    assert table.schema == schemas.schema(DECISION_CURVE)
+    assert table.schema == schemas.schema(schemas.DECISION_CURVE)
     frame = held_out.to_pandas().query("level == 'l2_3'")
     patients = frame.groupby("patient_key").agg({"probability": "mean", "label": "max"})
     table = table.filter(pc.equal(pc.round(table["threshold"], 6), 0.3))

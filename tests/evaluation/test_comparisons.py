@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -12,15 +13,16 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.evaluation.baseline import age_and_sex
 from hnp_pipeline.evaluation.bootstrap import resample
 from hnp_pipeline.evaluation.comparisons import (
-    COMPARISONS,
     averaging,
     compare,
     compare_runs,
-    compare_tasks,
+    compare_study,
     ensembles,
 )
 from hnp_pipeline.evaluation.cross_validation import cross_validate
+from hnp_pipeline.evaluation.delong import auc_covariance, difference_test
 from hnp_pipeline.evaluation.level_matrix import level_matrix
+from hnp_pipeline.evaluation.scores import fold_scores
 from hnp_pipeline.evaluation.subgroups import subgroups
 from hnp_pipeline.evaluation.test_evaluation import evaluate_test
 from hnp_pipeline.vocabulary import LEVELS
@@ -48,14 +50,17 @@ def test_differences_are_paired(make_predictions, held_out: pa.Table) -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, held_out.num_rows)
     column = pa.array(np.clip(held_out["probability"].to_numpy() + noise, 0, 1))
     other = _task(held_out.set_column(5, "probability", column), "multitask")
-    table = compare_tasks(pa.concat_tables([held_out, other]), QUICK)
-    assert table.schema == schemas.schema(COMPARISONS)
+    both = pa.concat_tables([held_out, other])
+    table = compare_study(schemas.empty(schemas.VALIDATION_PREDICTIONS), both, _cohort(held_out), QUICK)
+    assert table.schema == schemas.schema(schemas.COMPARISONS)
+    pairs = [("level", "multitask"), ("level", "age_and_sex"), ("multitask", "age_and_sex")]
+    assert [(r["first"], r["second"]) for r in _rows(table, unit="image", level="all")] == pairs
+    table = table.filter(pc.equal(table["second"], "multitask"))
     assert table.num_rows == 2 * 7
     patients = evaluate_test(held_out, _cuts(make_predictions), QUICK)[1]
     for unit in ("image", "patient"):
         (row,) = _rows(table, unit=unit, level="l4_5")
         (auc,) = _rows(patients.filter(pc.is_null(patients["fold"])), unit=unit, level="l4_5", metric="auc")
-        assert (row["first"], row["second"]) == ("level", "multitask")
         assert row["auc_first"] == auc["value"]
         assert row["difference"] == pytest.approx(row["auc_first"] - row["auc_second"])
         assert row["ci_low"] <= row["difference"] <= row["ci_high"]
@@ -78,9 +83,44 @@ def test_presence_and_level_meet_at_hnp(make_predictions, held_out: pa.Table) ->
     presence["task"], presence["level"] = "presence", "hnp"
     presence = presence[level.columns]
     both = pa.concat_tables([held_out, pa.Table.from_pandas(presence, held_out.schema, preserve_index=False)])
-    rows = compare_tasks(both, QUICK).to_pylist()
+    table = compare_study(both.slice(0, 0), both, _cohort(held_out), QUICK)
+    rows = [r for r in table.to_pylist() if r["second"] == "presence"]
     assert [(r["unit"], r["level"]) for r in rows] == [("image", "hnp"), ("patient", "hnp")]
     assert rows[0]["patients"] == 90
+
+
+def test_validation_is_compared_fold_by_fold(make_predictions, held_out: pa.Table) -> None:
+    level = make_predictions("level", own_patients=True, digits=6)
+    noise = np.random.default_rng(1).normal(0, 0.2, level.num_rows)
+    other = _task(level, "multitask").set_column(
+        5, "probability", pa.array(level["probability"].to_numpy() + noise)
+    )
+    cohort = _cohort(level)
+    rows = cohort.to_pandas().assign(split="development")
+    rows["fold"] = rows.image_id.str[0].where(rows.image_id.str[0] != "d", "0").astype(int)
+    cohort = pa.Table.from_pandas(rows, cohort.schema, preserve_index=False)
+    cohort = cohort.filter(pc.invert(pc.starts_with(cohort["image_id"], "d")))
+    table = compare_study(pa.concat_tables([level, other]), held_out.slice(0, 0), cohort, QUICK)
+    assert set(table["split"].to_pylist()) == {"validation"}
+    (row,) = _rows(table, first="level", second="multitask", unit="image", level="l3_4")
+    own = level.to_pandas().query("level == 'l3_4'")
+    aucs = [roc_auc_score(f.label, f.probability) for _, f in own.groupby("fold")]
+    assert row["auc_first"] == pytest.approx(np.mean(aucs))
+    assert (row["images"], row["patients"]) == (len(own), own.patient_key.nunique())
+    assert 0 < row["p_value"] < 0.01 and row["ci_low"] > 0
+    errors = []
+    for fold in range(4):
+        parts = [t.filter(pc.equal(t["fold"], fold)) for t in (level, other)]
+        a, b = (fold_scores(t, n)[0][0] for t, n in zip(parts, ("level", "multitask"), strict=True))
+        both = np.c_[a.probability[:, 2], b.probability[:, 2]]
+        errors.append(difference_test(*auc_covariance(both, a.label[:, 2], a.patient))[1])
+    z = row["difference"] / (np.sqrt(np.sum(np.square(errors))) / 4)
+    assert row["p_value"] == pytest.approx(2 * norm.sf(abs(z)))
+    age = _rows(table, second="age_and_sex", first="level", unit="patient", level="l4_5")[0]
+    assert age["auc_second"] > 0.9  # in this cohort l4_5 is a matter of age
+    with pytest.raises(StepError, match="other images"):
+        fewer = other.filter(pc.not_equal(other["patient_key"], "0-p003"))
+        compare_study(pa.concat_tables([level, fewer]), held_out.slice(0, 0), cohort, QUICK)
 
 
 def test_runs_are_compared_on_the_images_both_have(held_out: pa.Table) -> None:
@@ -102,7 +142,8 @@ def test_runs_are_compared_on_the_images_both_have(held_out: pa.Table) -> None:
 
 
 def test_averaging_over_folds_brings_something(held_out: pa.Table) -> None:
-    table = averaging(held_out, QUICK)["level"]
+    table = averaging(held_out, QUICK)
+    assert table.schema == schemas.schema(schemas.AVERAGING) and set(table["task"].to_pylist()) == {"level"}
     for unit in ("image", "patient"):
         (row,) = _rows(table, first=f"ensemble by {unit}", second=f"single models by {unit}", level="all")
         assert row["difference"] > 0.02 and row["ci_low"] > 0  # the fixture's models have independent noise
