@@ -48,6 +48,15 @@ def _alien_before(tokens: list[Token], i: int) -> bool:
             and tokens[j - 1].word not in ("root", "cord")
         ):
             return True  # synovial cyst with protrusion
+        elif t.korean and t.kind is K.OTHER and t.word == "신경":
+            continue  # 골극이 신경공으로 돌출됨
+        elif (
+            t.kind is K.AND
+            and j > 1
+            and tokens[j - 1].kind is K.OTHER
+            and tokens[j - 2].word in ("인대", "골극", "후관절")
+        ):
+            return True  # 황색인대 비후 및 돌출
         elif t.kind in (K.DESCRIPTION, K.ARTICLE, K.PLAIN) or (
             t.kind is None and (t.korean or t.word.isalpha())
         ):
@@ -56,6 +65,19 @@ def _alien_before(tokens: list[Token], i: int) -> bool:
         else:
             return False
     return False
+
+
+def _subject(tokens: list[Token], i: int) -> Kind | None:
+    """The kind of the noun that the verb at `i` is said of."""
+    if i + 1 < len(tokens) and tokens[i + 1].kind is K.DISC:
+        return K.DISC  # a protruding disc
+    for j in range(i - 1, max(-1, i - 8), -1):
+        kind = tokens[j].kind
+        if kind in (K.ALIEN, K.DISC):
+            return kind
+        if kind not in (K.LEVEL, K.AT, K.THE, K.ARTICLE, K.DESCRIPTION, K.PLAIN):
+            return None
+    return None
 
 
 def _alien_after(tokens: list[Token], i: int) -> bool:
@@ -72,6 +94,8 @@ def _alien_after(tokens: list[Token], i: int) -> bool:
         and not any(t.kind is K.DISC for t in tokens)
     ):
         return True  # of bone
+    if word.endswith(("ing", "udes", "ude", "ates")) and _subject(tokens, i) is K.ALIEN:
+        return True  # a cyst at L4-5 protruding into the canal
     if word.endswith(("ing", "udes", "ude", "ates")) and i:
         if tokens[i - 1].kind is K.OTHER:
             return True  # a fracture protruding into the canal

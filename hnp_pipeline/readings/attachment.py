@@ -100,7 +100,8 @@ def split_lists(tokens: list[Token]) -> list[Token]:
         held = tokens[at].kind in (K.AT, K.CHANGE, *_NAMED)
         j = i + 1
         while j < len(tokens) and (
-            tokens[j].kind in (K.DISC, K.DESCRIPTION) or tokens[j].word in ("is", "are", "shows", "show")
+            tokens[j].kind in (K.DISC, K.DESCRIPTION, K.SHOW, K.ARTICLE, K.DOES)
+            or tokens[j].word in ("is", "are", "level")
         ):
             j += 1
         plain = j < len(tokens) and tokens[j].kind in _NAMED and not tokens[j].word.startswith(_VERBS)
@@ -194,14 +195,29 @@ def coordinated(tokens: list[Token], level: int, barred: set[int]) -> list[int]:
                 last, joined = j, False
             elif step == 1 and t.kind is K.OPEN and (closed := _closing(tokens, j)) is not None:
                 j = last = closed
+            elif t.word in ("only", "alone"):
+                break  # of L3-4 and L4-5, only L4-5
             elif t.kind in (K.AND, K.OR, K.COMMA):
                 joined = True
+                if step == 1 and t.kind is K.AND and (closed := _interjected(tokens, j)) is not None:
+                    j = last = closed
             elif (
                 t.kind not in (K.OPEN, K.DESCRIPTION, K.AT, K.THE, K.ARTICLE, K.TO, K.PLAIN, K.DISC, K.HEDGE)
                 and t.word not in _LOOSE
             ) or abs(j - last) > 8:
                 break
     return sorted(group)
+
+
+def _interjected(tokens: list[Token], conjunction: int) -> int | None:
+    """The second comma of `and, less marked, at L5-S1`."""
+    if conjunction + 1 < len(tokens) and tokens[conjunction + 1].kind is K.COMMA:
+        for j in range(conjunction + 2, min(conjunction + 8, len(tokens))):
+            if tokens[j].kind is K.COMMA:
+                return j
+            if tokens[j].kind in (*_NAMED, K.LEVEL, K.STOP):
+                break
+    return None
 
 
 def _closing(tokens: list[Token], opening: int) -> int | None:

@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 
 from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.past import confirmed, of_history, of_the_past, segment_start, why_operated
 from hnp_pipeline.readings.tokens import FILL, Token, until
 
 K = Kind
 _FINDINGS = (K.FINDING, K.BULGE, K.OTHER)
 _PASSING = frozenset({"now", "newly", "new", "still", "again", "현재", "새로", "여전", "remains", "remain"})
-_NEW = frozenset({"new", "newly", "residual", "persistent", "persisting", "remaining", "새로", "남은"})
-_OPERATED = frozenset(
-    {"s/p", "status post", "operated", "treated", "underwent", "op", "state after", "post op", "post surgery",
-     "condition after"}
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -27,7 +23,7 @@ class Claim:
 
 def judge(tokens: list[Token], i: int, excepted: range) -> Claim:
     """What the clause says of the finding at `i`."""
-    aside = _surgery(tokens, i) or _history(tokens, i)
+    aside = why_operated(tokens, i) or of_history(tokens, i)
     if aside:
         return Claim(i, 0, False)
     outside = i not in excepted
@@ -35,7 +31,7 @@ def judge(tokens: list[Token], i: int, excepted: range) -> Claim:
         return Claim(i, -1, False)
     if any(t.kind is K.NOWHERE for t in tokens[i + 1 :]) and outside:
         return Claim(i, -1, False)
-    past = _past(tokens, i)
+    past = of_the_past(tokens, i)
     return Claim(i, 1, _hedged(tokens, i), past)
 
 
@@ -56,6 +52,8 @@ def _denied_before(tokens: list[Token], i: int, excepted: range) -> bool:
             continue
         if kind in (K.BUT, K.STOP, K.EXCEPT, K.SEEN, K.BY, K.NEGATED, K.RESOLVED):
             return False
+        if kind is K.LEVEL and segment >= i and j and tokens[j - 1].kind is K.OTHER:
+            return False  # no stenosis L4-5 protrusion
         if kind is K.COLON:
             return j > 0 and tokens[j - 1].kind is K.NEGATION
         if kind is K.COMMA:
@@ -131,7 +129,7 @@ def _resolved_before(tokens: list[Token], i: int) -> bool:
 
 def _denied_after(tokens: list[Token], i: int) -> bool:
     noun = joined = persisted = False
-    level = any(t.kind is K.LEVEL for t in tokens[_segment_start(tokens, i) : i])
+    level = any(t.kind is K.LEVEL for t in tokens[segment_start(tokens, i) : i])
     described = any(t.kind is K.DESCRIPTION for t in tokens[max(0, i - 3) : i])
     crossed = False
     for j in range(i + 1, len(tokens)):
@@ -188,98 +186,11 @@ def _of_the_past(tokens: list[Token], i: int, j: int) -> bool:
     )
 
 
-def _past(tokens: list[Token], i: int) -> bool:
-    """Named as seen before, with no word on how it is now."""
-    if any(t.kind in (K.PERSIST, K.RECURRENT) for t in tokens) or any(t.kind is K.COMPARE for t in tokens):
-        return False
-    start = _segment_start(tokens, i)
-    for j in range(i - 1, start - 1, -1):
-        if tokens[j].kind is K.PRIOR:
-            return not any(t.kind is K.SURGERY for t in tokens[j : j + 4])
-        if tokens[j].kind is K.FINDING:
-            break
-    for j in range(i + 1, len(tokens)):
-        t = tokens[j]
-        if t.kind is K.PRIOR and not t.korean and not any(x.kind is K.SURGERY for x in tokens[j : j + 3]):
-            return True  # seen on the prior study
-        if t.kind in (K.COMMA, K.STOP, K.SEEN, K.FINDING, K.WITH, K.BY):
-            break
-    return any(t.word == "known" for t in tokens[start:i]) and any(
-        t.kind is K.REFERRED or t.word in ("f/u", "follow", "followup", "outside", "patient", "case")
-        for t in tokens
-    )
-
-
-def _surgery(tokens: list[Token], i: int) -> bool:
-    """Whether the finding is why a past surgery was done."""
-    new = any(t.kind is K.RECURRENT or t.word in _NEW for t in tokens)
-    own = _nearest_level(tokens, i)
-    if i + 1 < len(tokens) and tokens[i + 1].kind is K.SURGERY and not new:
-        return True  # herniation surgery in 2010
-    cause = False
-    for j in range(i - 1, -1, -1):
-        t = tokens[j]
-        if t.kind in (
-            K.COMMA,
-            K.COLON,
-            K.SEEN,
-            K.STOP,
-            K.WITH,
-            K.RECURRENT,
-            K.SHOW,
-            K.NEGATION,
-            K.AND,
-        ) or t.word in ("new", "newly", "새로"):
-            break
-        if t.kind is K.FOR or t.word in ("due to", "because of", "due"):
-            cause = True
-        if t.kind is K.ARTICLE and t.word == "there" and not cause:
-            break
-        if t.kind is K.SURGERY:
-            between = next((x for x in tokens[j:i] if x.kind is K.LEVEL), None)
-            if t.korean:
-                return False
-            return cause or between is None or own is between
-    for j in range(i + 1, len(tokens)):
-        t = tokens[j]
-        if t.kind is K.SURGERY and (t.korean or t.word in _OPERATED or tokens[i + 1].word in ("로", "으로")):
-            level = next((x for x in tokens[j:] if x.kind is K.LEVEL), None)
-            mine = own.mention.discs if own is not None and own.mention else ()
-            theirs = level.mention.discs if level is not None and level.mention else mine
-            if any(x.word.startswith(("필요", "권", "고려", "예정", "요")) for x in tokens[j + 1 : j + 3]):
-                return False  # 수술 필요
-            if tokens[i + 1].word in ("로", "으로", "로는"):
-                new = any(x.kind is K.RECURRENT for x in tokens[:j])
-            return not new and (mine == theirs or not mine)
-        if t.kind in (K.SEEN, K.STOP, K.WITH, K.AND, K.BUT, K.NEGATED, K.OTHER):
-            break
-    return False
-
-
-def _history(tokens: list[Token], i: int) -> bool:
-    for j in range(i - 1, -1, -1):
-        t = tokens[j]
-        if t.kind is K.HISTORY or (t.kind is K.REFERRED and not t.korean) or t.word == "if":
-            return True
-        if t.word == "임상적" and any(x.kind is K.HEDGE for x in tokens[i:]):
-            return True  # 임상적으로 HNP 의심되나
-        if t.kind in (K.COMMA, K.SEEN, K.STOP, K.SHOW, K.BUT):
-            break
-    for j in range(i + 1, len(tokens)):
-        t = tokens[j]
-        if (t.kind is K.HISTORY and j <= i + 4) or (
-            t.kind is K.REFERRED
-            and ((t.korean and t.word != "임상적") or t.word == "referred" or t.word.startswith("clinical "))
-        ):
-            return True
-        if t.kind in (K.COMMA, K.SEEN, K.STOP, K.BUT):
-            break
-    return False
-
-
 def _hedged(tokens: list[Token], i: int) -> bool:
     for j in range(i - 1, max(-1, i - 12), -1):
         t = tokens[j]
+        if t.kind is K.HEDGE and confirmed(tokens, j - 1):
+            return False
         if t.kind is K.HEDGE or (t.word == "apparent" and j >= i - 3):
             return True
         if t.kind is K.OR and any(x.kind is K.BULGE for x in tokens[max(0, j - 3) : j]):
@@ -309,18 +220,3 @@ def _hedged(tokens: list[Token], i: int) -> bool:
         if t.kind is K.OTHER and t.word not in ("compressing",):
             other = True
     return False
-
-
-def _nearest_level(tokens: list[Token], i: int) -> Token | None:
-    after = next((j for j in range(i + 1, len(tokens)) if tokens[j].kind is K.LEVEL), None)
-    before = next((j for j in range(i - 1, -1, -1) if tokens[j].kind is K.LEVEL), None)
-    if after is not None and (before is None or after - i <= i - before):
-        return tokens[after]
-    return tokens[before] if before is not None else None
-
-
-def _segment_start(tokens: list[Token], i: int) -> int:
-    for j in range(i - 1, -1, -1):
-        if tokens[j].kind in (K.COMMA, K.STOP, K.BUT, K.AND, K.WITH):
-            return j + 1
-    return 0

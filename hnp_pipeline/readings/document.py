@@ -59,6 +59,7 @@ _CONTINUES = re.compile(
 _STARTS = re.compile(r"\s*(?:[-*.]|\d[.)]\s|(?:no|mild|diffuse|without)\s)")
 _END = re.compile(r"[.!](?=\s|$|[)\]]|[A-Z가-힣\-])|;|\s(?=[1-9][.)]\s)")
 _ONLY_LEVEL = re.compile(r"\W*l\s?\d\s?[-/~]\s?[ls]?\s?\d\s*")
+_LEVEL_FIRST = re.compile(r"\s*(?:&|and\b)|[\s,]*l\s?\d")
 _SIDE_LAST = re.compile(r"\d, ?[lr]t$")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|(?<![/'])[a-z]))$"
@@ -193,12 +194,15 @@ def _split(text: str, lower: str, start: int, end: int) -> Iterator[tuple[int, i
             following = lower[i + 1 : i + 2]
             if not word.strip(" \n-*(") or re.fullmatch(r"[\s(\-*]*\d{1,2}", word):
                 continue  # a bullet, or the number of a list
-            if _SIDE_LAST.search(word) and not text[i + 1 : i + 3].strip().islower():
+            side = _SIDE_LAST.search(word) and not text[i + 1 : i + 3].strip().islower()
+            if side and not _LEVEL_FIRST.match(lower, i + 1):
                 yield at, i  # HNP L4-5, Lt. Bulging L5-S1.
                 at = m.end()
                 continue
             if word.endswith("op") and text[i + 1 : i + 3].strip()[:1].islower():
                 continue  # op. site
+            if word.endswith(("neg", "pos")) and lower.startswith(" for ", i + 1):
+                continue
             if _ABBREVIATION.search(word) or (
                 word.endswith(" no") and re.match(r"\s?\d", lower[i + 1 : i + 3])
             ):
@@ -210,6 +214,8 @@ def _split(text: str, lower: str, start: int, end: int) -> Iterator[tuple[int, i
                 and re.search(r"(?:^|[^a-z])[a-z]{1,2}$", word)
             ):
                 continue
+        if text[i] == ";" and text.rfind("(", max(at, i - 80), i) > text.rfind(")", max(at, i - 80), i):
+            continue  # (L4-5, left; L5-S1, right)
         if (
             text[i] == ";"
             and _ONLY_LEVEL.match(lower[at:i])

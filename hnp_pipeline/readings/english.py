@@ -5,7 +5,7 @@ import re
 from hnp_pipeline.readings.kinds import Kind
 
 _ENGLISH = {
-    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hnp hnps hivd hivds hld ldh
+    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hnp hnps hinp hnnp hpn hivd hivds hld ldh
         pivd plid hnld hernia hernias herniae protrusion protrusions protruded protrude protrudes protruding extrusion
         extrusions extruded extrude extrudes extruding prolapse prolapses prolapsed prolapsing sequestration
         sequestrations sequestrated sequestered sequestrum sequestra sequester sequestred rupture ruptures ruptured""",
@@ -18,7 +18,7 @@ _ENGLISH = {
         infection malalignment scoliosis myelopathy radiculopathy hemangioma scar granulation
         fibrosis instability synovitis arthrosis spondylosis compress compresses compressed
         compromise involvement impression effusion""",
-    Kind.NORMAL: "normal unremarkable intact preserved wnl maintained",
+    Kind.NORMAL: "normal unremarkable intact preserved wnl maintained flat",
     Kind.NOT: """not isn't aren't wasn't weren't doesn't don't didn't cannot can't couldn't hasn't haven't never""",
     Kind.NEGATION: """no without w/o non neither none nothing nowhere lack lacks lacking absence free denies denied fails fail
         failed devoid nil negative neg absent hardly""",
@@ -31,7 +31,7 @@ _ENGLISH = {
     Kind.UNLIKELY: "unlikely improbable doubtful",
     Kind.SEEN: "seen noted identified found observed visualized visualised detected appreciated demonstrated evidenced pos",
     Kind.ATTEST: """present evident visible apparent recognizable recognised recognized discernible exist exists
-        definite evident observable detectable depicted confirmed displayed""",
+        definite evident observable detectable depicted confirmed displayed confirms""",
     Kind.RESOLVED: """resolved resolution resolves disappeared disappearance disappears vanished vanishing resorbed
         resorption reabsorbed reabsorption gone regressed regression removed cleared healed subsided""",
     Kind.PERSIST: """unchanged stable persistent persists persisting persist persisted persistence again still remains
@@ -105,7 +105,7 @@ _PHRASES = {
     Kind.UNLIKELY: """less likely|not likely|low probability|low likelihood|low suspicion|little likelihood|remote possibility
         |unlikely to represent""",
     Kind.PLAIN: """not only|no doubt|no question|without doubt|without question|without a doubt|beyond doubt|no wonder
-        |known to|if any|clinically significant|clinically relevant|no less than|not just|not merely|on the other hand|at least|no less""",
+        |known to|if any|clinically significant|clinically relevant|no less than|not just|not merely|on the other hand|nowhere else|no other level|no other levels|not elsewhere|at least|no less""",
     Kind.RESOLVED: "no longer|no more seen|no more present|no more visible|no more evident|not any more|not anymore|not any longer",
     Kind.PERSIST: """as before|as previously|status quo|in size|has not resolved|not resolved|did not resolve|unchanged from
         |partial resolution|partially resolved|partial regression|partially regressed|incomplete resolution|partly resolved
@@ -122,7 +122,7 @@ _PHRASES = {
     Kind.AND: "as well as|along with|together with|and also|but also",
     Kind.FINDING: """free fragment|free fragments|migrated fragment|migrated fragments|disc fragment|disc fragments|disk fragment
         |recurrent disc|recurrent disk|migrated disc|migrated disk|detached disc|detached fragment|discal fragment|free disc
-        |slipped disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|blown out disc""",
+        |slipped disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|residual fragment|residual disc|residual disk|recurrent fragment|residual disc fragment|blown out disc""",
     Kind.SURGERY: "status post|post op|post operative|post surgical|post surgery|state after|condition after",
     Kind.HISTORY: "history of|past history|known case|case of|hx of|previous history",
     Kind.REFERRED: """evaluation of|evaluation for|evaluate for|to evaluate|assess for|assessment for|assessment of|work up

@@ -1,5 +1,6 @@
 """What belongs together in a clause, read together: `no change`, `cannot be excluded`, `is not seen`, `변화 없음`."""
 
+import itertools
 import re
 from collections.abc import Callable
 
@@ -38,6 +39,7 @@ _KOREAN_DENIAL = re.compile(r"\s*(?:되지|하지|되|하|은|는|이|가|도|�
 def read_idioms(tokens: list[Token], lower: str) -> None:
     """Give the tokens of a clause the kinds that they have together."""
     strike_aliens(tokens)
+    _korean_pairs(tokens)
     for i, t in enumerate(tokens):
         if t.kind is not None and (handle := _HANDLERS.get(t.kind)) is not None:
             handle(tokens, i, lower)
@@ -48,6 +50,19 @@ def read_idioms(tokens: list[Token], lower: str) -> None:
         if before or t.kind in (K.RULED_OUT, K.UNLIKELY, K.NOT):
             _look_back(tokens, i, before)
         before = before or t.kind is K.FINDING
+
+
+def _korean_pairs(tokens: list[Token]) -> None:
+    """Two words that are one: `뿐만 아니라`, `위와 같음`."""
+    for t, after in itertools.pairwise(tokens):
+        if not (t.korean and after.korean):
+            continue
+        if t.word.endswith(("뿐만", "뿐", "만")) and after.word.startswith("아니"):
+            t.kind, after.kind = K.PLAIN, K.AND
+        elif t.word == "더" and after.word.startswith("이상"):
+            after.kind = None  # 더 이상 보이지 않음
+        elif t.word in ("위와", "상기와", "앞과") and after.word.startswith(("같", "동일")):
+            t.kind, after.kind = K.DITTO, None
 
 
 def _change(tokens: list[Token], i: int, _: str) -> None:
@@ -86,11 +101,14 @@ def _level(tokens: list[Token], i: int, _: str) -> None:
 def _rule_out(tokens: list[Token], i: int, _: str) -> None:
     """`rule out` hedges, and so do `cannot be ruled out` and `배제할 수 없음`; `ruled out` denies."""
     t = tokens[i]
-    if (j := back(tokens, i, (K.NOT,), 5)) is not None:
+    if t.word == "r/o" and i + 1 < len(tokens) and tokens[i + 1].word.startswith(("되", "됨", "됐", "된")):
+        t.kind = K.RULED_OUT  # r/o 되었음
+    elif (j := back(tokens, i, (K.NOT,), 5)) is not None:
         t.kind, tokens[j].kind = K.HEDGE, None
     elif t.kind is K.RULE_OUT:
         t.kind = K.HEDGE
-        if t.korean and (j := ahead(tokens, i, (K.NEGATED,), 3)) is not None:
+        korean = t.korean or (i + 1 < len(tokens) and tokens[i + 1].korean)
+        if korean and (j := ahead(tokens, i, (K.NEGATED,), 3)) is not None:
             tokens[j].kind = None
 
 
@@ -168,7 +186,14 @@ def _sign(tokens: list[Token], i: int, _: str) -> None:
 
 def _korean_verb(tokens: list[Token], i: int) -> None:
     """`탈출로 보기 어려움`."""
-    hard = tokens[i].word.startswith(("어렵", "어려", "힘들"))
+    word = tokens[i].word
+    after = tokens[i + 1] if i + 1 < len(tokens) else None
+    if word == "안" and after is not None and after.korean:
+        tokens[i].kind, after.kind = K.NEGATED, None  # 관찰 안 됨
+    elif word == "수" and i and after is not None and after.word.startswith("있"):
+        excluded = any(x.kind is K.RULE_OUT or x.word == "배제" for x in tokens[max(0, i - 2) : i])
+        tokens[i].kind = K.NEGATED if excluded else K.HEDGE  # 배제할 수 있음; 탈출일 수 있음
+    hard = word.startswith(("어렵", "어려", "힘들"))
     if hard and i and tokens[i - 1].word in ("보기", "판단하기", "진단하기"):
         tokens[i].kind = K.NEGATED
 

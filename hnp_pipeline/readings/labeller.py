@@ -1,13 +1,16 @@
 """Labels from one report text (design 4), with the words each label came from."""
 
+import re
 from dataclasses import dataclass
 
 from hnp_pipeline.readings.document import sentences
+from hnp_pipeline.readings.grids import read_grids
 from hnp_pipeline.readings.levels import find_mentions
 from hnp_pipeline.readings.memory import State, Statement, shorten
 from hnp_pipeline.readings.mentions import LUMBAR_DISCS
 from hnp_pipeline.readings.normalisation import normalise
 from hnp_pipeline.readings.reader import read_sentence, says_nothing
+from hnp_pipeline.readings.tokens import kind_of
 from hnp_pipeline.study import Readings
 from hnp_pipeline.vocabulary import LEVELS
 
@@ -15,6 +18,7 @@ _NO_REPORT = frozenset(
     {"", "n/a", "na", "none", "nan", "null", "pending", "not done", "see report", "see attached", "-", "?", "미판독", "판독중", "보류",
      "판독 보류", "판독 대기", "검사 안함", "to follow", "not available", "no report"}
 )  # fmt: skip
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,19 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
     """
     text = normalise(text)
     lower = text.lower()
-    if lower.strip(" \n.-_*") in _NO_REPORT:
+    if lower.strip(" \n.-_*") in _NO_REPORT or not _LETTER.search(lower):
         return _unlabelled("empty", "", uncertain=False)
     mentions, sixth = find_mentions(lower)
     state = State(text, lower, mentions, settings)
+    cells, tables = read_grids(lower, mentions, kind_of)
+    for cell in cells:
+        words = shorten(text[cell.start : cell.end])
+        state.statements.append(Statement(cell.says, cell.discs, cell.hedged, False, words))
+    if tables:
+        lower = _without(lower, tables)
+        text = state.text = _without(text, tables)
+        state.lower = lower
+        mentions = state.mentions = [m for m in mentions if not any(a <= m.start < b for a, b in tables)]
     at = 0
     for sentence in sentences(text, lower):
         if sixth and not sentence.elsewhere:
@@ -71,6 +84,15 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
         read_sentence(state, sentence, mentions[at:stop])
         at = stop
     return _conclude(state.statements)
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """`text` with these spans blanked, its length kept."""
+    out, at = [], 0
+    for start, end in spans:
+        out += [text[at:start], re.sub(r"[^\n]", " ", text[start:end])]
+        at = end
+    return "".join(out) + text[at:]
 
 
 def _conclude(statements: list[Statement]) -> ReadingLabels:

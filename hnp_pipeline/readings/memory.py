@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from hnp_pipeline.readings.claims import Claim
-from hnp_pipeline.readings.mentions import LUMBAR_DISCS, Mention
+from hnp_pipeline.readings.mentions import LUMBAR_DISCS, Mention, beyond
 from hnp_pipeline.readings.tokens import Token
 from hnp_pipeline.study import Readings
 
@@ -35,6 +35,7 @@ class State:
     topic: frozenset[int] | None = None  # what the last sentence was about
     named: frozenset[int] = frozenset()
     group: frozenset[int] = frozenset()  # the levels named last
+    pair: tuple[int, ...] = ()  # the last two that were named together, for `the former` and `the latter`
     claim: int | None = None  # what the last sentence said: 1, 0 (a bulge), -1
     dangling: bool = False  # the last sentence named a herniation without a level: `HNP:` and levels below
     sentence: str = ""
@@ -77,8 +78,11 @@ def resolve(state: State, mention: Mention, earlier: list[Token] | None = None) 
             here |= group
     if mention.kind == "rest":
         return frozenset(LUMBAR_DISCS) - (state.named | here)
-    shift = {"same": 0, "above": -1, "below": 1}[mention.kind]
-    return frozenset(d + shift for d in group) & frozenset(LUMBAR_DISCS)
+    if mention.kind in ("former", "latter"):
+        return frozenset(state.pair[:1] if mention.kind == "former" else state.pair[1:])
+    if mention.kind == "same" or not group:
+        return group
+    return frozenset(beyond(mention.kind, mention.reach, min(group), max(group)))
 
 
 def shorten(words: str) -> str:

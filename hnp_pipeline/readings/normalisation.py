@@ -1,5 +1,6 @@
 """The text as every later step sees it: one kind of dash, quote, space and line break."""
 
+import html
 import re
 import unicodedata
 
@@ -10,7 +11,8 @@ _ONE_FOR_ONE = str.maketrans(
     | dict.fromkeys("⁓∼〜～˜", "~")
     | dict.fromkeys("⁄∕", "/")
     | dict.fromkeys("\r\v\f\u0085\u2028\u2029", "\n")
-    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", " ")
+    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
+    | {chr(c): " " for c in range(32) if chr(c) not in "\t\n\r\v\f"}
     | {
         "、": ",",
         "。": ".",
@@ -24,7 +26,18 @@ _ONE_FOR_ONE = str.maketrans(
         "İ": "I",
     }
 )
-_LINE_BREAK = re.compile(r"<br\s?/?>|</?p>|_x000D_|\\r\\n|\\n|/{2,}", re.IGNORECASE)
+_LINE_BREAK = re.compile(
+    r"(?:<br\s?/?>|</?(?:p|div|tr|li|ul|ol|table|h\d)(?:\s[^<>]{0,200})?>|_x000D_|\\r\\n|\\n|/{2,})\n?",
+    re.IGNORECASE,
+)
+_DASHES = re.compile(r"(?<=[lLsS]\d)(?:--+|_)(?=[lLsS]?\d)")
+_ARROW = re.compile(r"(?<=[lL]\d)\s?(?:→|->|=>|⇒)\s?(?=[lLsS]?\d)")
+_CELL = re.compile(r"</t[dh]>\s*", re.IGNORECASE)
+_TAG = re.compile(
+    r"</?(?:t[dhr]|tbody|thead|b|i|u|em|strong|span|font|html|body)(?:\s[^<>]{0,200})?>", re.IGNORECASE
+)
+_TABBED = re.compile(r"[^\n\t]+\t[^\n\t]+\t[^\n]*")
+_DOTTED = re.compile(r"\bh\. ?(?:n\. ?p|i\. ?v\. ?d)\b\.?", re.IGNORECASE)  # H.N.P.
 _MIDDLE_DOT = re.compile(r"(?<=\d)\s?[·・ㆍ∙]\s?(?=[\dlsLS])")
 _SPACES = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"(?:\n ?){3,}")
@@ -35,12 +48,22 @@ def normalise(text: str) -> str:
 
     Case is kept, for the evidence; `normalise(text).lower()` has the same length.
     """
+    text = text.replace("\r\n", "\n")
+    if "&" in text:
+        text = html.unescape(text)
     if not text.isascii():
         # before NFKC, which turns … into three full stops and some of these signs into others
         text = unicodedata.normalize("NFKC", text.translate(_ONE_FOR_ONE)).translate(_ONE_FOR_ONE)
         text = _MIDDLE_DOT.sub("-", text)
         text = re.sub("[·・ㆍ∙]", ",", text)
-    elif "\r" in text or "`" in text:
+    else:
         text = text.translate(_ONE_FOR_ONE)
+    if "<" in text:
+        text = _TAG.sub(" ", _CELL.sub(" | ", _LINE_BREAK.sub("\n", text)))
     text = _LINE_BREAK.sub("\n", text)
+    text = _DOTTED.sub(lambda m: re.sub("[. ]", "", m.group()), text)
+    text = _DASHES.sub("-", text)
+    text = _ARROW.sub("~", text)
+    if "\t" in text:  # a table's columns
+        text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
     return _EMPTY_LINES.sub("\n\n", _SPACES.sub(" ", text))

@@ -45,6 +45,9 @@ _GRADE_BEFORE = re.compile(
     r"(?:grade|type|power|motor|stage|modic|pfirrmann|score|strength|no\.|#|slice|age)\s*$"
 )
 _LISTED_BEFORE = re.compile(r"(?:\band|\bat|,|&|및|와|과|\bor|\bof|\()\s*$")
+_FINDING_BEFORE = re.compile(
+    r"(?:hnp|hivd|hld|herniation|protrusion|extrusion|탈출증?|돌출증?)s?\s?[,:(]?\s?(?:at\s)?$"
+)
 _BETWEEN_BEFORE = re.compile(r"(?:between|사이)\s+(?:the\s+)?$")
 _BETWEEN_AFTER = re.compile(
     r"\s*(?:번)?\s*(?:vertebra\w*|bodies|추체|척추)?\s*(?:의\s*)?(?:사이|간(?![가-힣])|추간|interspace)"
@@ -145,6 +148,7 @@ def _resolve_regions(text: str, run: list[_Unit], mentions: list[Mention]) -> No
         named = (
             any(u.region == "" or u.numbered for u in run)
             or _LUMBAR_AFTER.match(text, last.end)
+            or _FINDING_BEFORE.search(text, max(here, first.start - 30), first.start)
             or (_LISTED_BEFORE.search(text, here, first.start) and any(m.start >= here for m in mentions))
         )
         levels = pair and named and max(numbers) <= 6 and not _GRADE_BEFORE.search(text, here, first.start)

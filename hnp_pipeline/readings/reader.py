@@ -1,7 +1,9 @@
 """Reads a report sentence by sentence: which herniations it states, where, and what leans on what was said before."""
 
+import itertools
 from functools import lru_cache
 
+from hnp_pipeline.readings.answers import answer_levels, bar_denied_levels, read_marks
 from hnp_pipeline.readings.attachment import (
     attach,
     coordinated,
@@ -12,6 +14,7 @@ from hnp_pipeline.readings.attachment import (
 )
 from hnp_pipeline.readings.claims import Claim, judge
 from hnp_pipeline.readings.document import Sentence
+from hnp_pipeline.readings.ellipsis import lean_on_earlier
 from hnp_pipeline.readings.exceptions import Excepted, exception
 from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
@@ -22,6 +25,7 @@ from hnp_pipeline.readings.tokens import Token, tokenise
 K = Kind
 _MOST = 120  # words of one sentence that are read together; what is longer is no sentence
 _CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
+_COPULAS = frozenset({"is", "are", "was", "were", "has", "have", "bulges", "bulge"})
 _WORTH = frozenset({K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.THE})
 
 
@@ -37,6 +41,10 @@ def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> 
     if not tokens:
         return
     state.sentence = shorten(state.text[sentence.start : sentence.end])
+    answer_levels(tokens)
+    if (pairs := pair_respectively(tokens)) is not None:
+        _read_pairs(state, tokens, pairs)
+        return
     for heading, unit in split_at_headings(tokens):
         if heading is not None:
             state.heading, state.topic = heading, None
@@ -56,10 +64,7 @@ def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> 
 def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
     """Take in what stands under one heading of a sentence."""
     unit = split_lists(unit)
-    _bar_denied_levels(unit)
-    if (pairs := pair_respectively(unit)) is not None:
-        _read_pairs(state, unit, pairs)
-        return
+    bar_denied_levels(unit)
     clauses = _clauses(unit, state.lower)
     before = _trailing(state, clauses)  # levels of the clauses before
     for lead, clause in clauses:
@@ -77,6 +82,7 @@ def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
 
 def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Token]]]:
     """The clauses of a sentence, each with the word that leads it in."""
+    _end_subordinate(unit)
     clauses: list[tuple[Token | None, list[Token]]] = [(None, [])]
     for t, after in zip(unit, [*unit[1:], None], strict=True):
         if t.kind in (K.STOP, K.BUT):
@@ -100,6 +106,19 @@ def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Tok
             ):  # …있음 L5-S1은: a sentence without its full stop
                 clauses.append((None, []))
     return [(lead, clause) for lead, clause in clauses if clause]
+
+
+def _end_subordinate(unit: list[Token]) -> None:
+    """`While L4-5 is normal, L5-S1 is herniated`: the comma ends a clause."""
+    if not unit or unit[0].word not in ("while", "although", "though", "whereas", "even", "since", "as"):
+        return
+    told = False
+    for j, t in enumerate(unit):
+        told = told or t.kind in (K.SEEN, K.ATTEST, K.NORMAL, K.NEGATED, K.SHOW, K.DOES) or t.word in _COPULAS
+        following = unit[j + 1].kind if j + 1 < len(unit) else None
+        if t.kind is K.COMMA and told and following not in (K.AND, K.OR, K.WITH):
+            t.kind = K.STOP
+            return
 
 
 def _trailing(state: State, clauses: list[tuple[Token | None, list[Token]]]) -> frozenset[int] | None:
@@ -132,22 +151,6 @@ def _all_normal(unit: list[Token]) -> bool:
     return normal and not any(t.word in ("height", "signal", "hydration", "space", "alignment") for t in unit)
 
 
-def _bar_denied_levels(unit: list[Token]) -> None:
-    """`at L4-5 but not at L5-S1`: mark the level that is denied, so that the clause stays one."""
-    for i, t in enumerate(unit[:-2]):
-        if t.word == "but" and unit[i + 1].word == "not":
-            at = i + 2
-            while at < len(unit) and unit[at].kind in (K.AT, K.THE):
-                at += 1
-            if (
-                at < len(unit)
-                and unit[at].kind is K.LEVEL
-                and not any(x.kind is K.FINDING for x in unit[at : at + 3])
-            ):
-                unit[at].negative = True
-                t.kind, unit[i + 1].kind = K.COMMA, None
-
-
 def _read_clause(
     state: State, sentence: Sentence, lead: Token | None, tokens: list[Token], before: frozenset[int] | None
 ) -> None:
@@ -157,7 +160,7 @@ def _read_clause(
         state.dangling = False
         excepted = exception(tokens)
         claims = [judge(tokens, i, excepted.span) for i in findings]
-        _read_marks(state, tokens, claims[0])
+        read_marks(state, tokens, claims[0])
         barred = destinations(tokens) | {j for j, t in enumerate(tokens) if t.negative or t.positive}
         free = any(t.kind is K.LEVEL and j not in barred for j, t in enumerate(tokens))
         if free or not any(t.negative or t.positive for t in tokens):
@@ -165,10 +168,15 @@ def _read_clause(
                 _read_claim(state, sentence, tokens, claim, excepted, barred, before)
         _read_too(state, tokens, claims)
     else:
-        _lean_on_earlier(state, lead, tokens)
+        lean_on_earlier(state, lead, tokens)
     for t in tokens:
         if t.mention is not None:
-            state.group = resolve(state, t.mention) or state.group
+            found = resolve(state, t.mention)
+            if len(t.mention.lumbar) == 2:
+                state.pair = t.mention.lumbar
+            elif t.mention.kind == "discs" and len(found) == 1:
+                state.pair = (*state.pair[-1:], *found) if len(state.pair) < 2 else state.pair
+            state.group = found or state.group
             state.named |= state.group
 
 
@@ -211,14 +219,6 @@ def _read_claim(
     state.dangling = state.dangling or (claim.says == 1 and discs is None)
 
 
-def _read_marks(state: State, tokens: list[Token], claim: Claim) -> None:
-    """`HNP: L4-5 (+), L5-S1 (-)`, `protrusion at L4-5, not at L5-S1`."""
-    for t in tokens:
-        if t.mention is not None and (t.negative or t.positive):
-            says = 1 if t.positive else -1
-            record(state, Claim(claim.index, says, claim.hedged), resolve(state, t.mention))
-
-
 def _read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
     """`L4-5 protrusion, and L5-S1 too`."""
     for j, t in enumerate(tokens[:-1]):
@@ -252,63 +252,18 @@ def _discs_of(
         t.kind is K.PRONOUN or t.word in ("here", "there is also", "이곳", "여기") for t in tokens[:2]
     ):
         return state.group
-    return None
+    return state.group or None if _of_now(tokens) else None
 
 
-def _lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> None:
-    """A clause without a herniation may say something of the last: `L5-S1: same`, `L5-S1 does not`, `it has resolved`."""
-    kinds = {t.kind for t in tokens}
-    content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
-    if content:
-        state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
-        return
-    if not state.statements:
-        return
-    last = state.statements[-1]
-    levels = [t for t in tokens if t.mention is not None]
-    denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
-    if K.DITTO in kinds and state.claim is not None:
-        discs = (
-            union(state, levels[-1:]) if levels else resolve(state, state.heading) if state.heading else None
-        )
-        if state.claim and discs:
-            record(state, Claim(0, state.claim, last.hedged), discs)
-    elif levels:
-        _read_ellipsis(state, lead, tokens, union(state, levels), denies)
-    elif K.RESOLVED in kinds:
-        last.says = -1
-    else:
-        leans = any(t.kind is K.PRONOUN or t.word in ("which", "now", "since", "현재") for t in tokens[:2])
-        if leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}:
-            last.says = -1
-        elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
-            last.past = False
-
-
-def _read_ellipsis(
-    state: State, lead: Token | None, tokens: list[Token], discs: frozenset[int], denies: bool
-) -> None:
-    """A clause of hardly more than levels: `but not at L5-S1`, `L5-S1 does`, `L5-S1에는 있음`, a list below `HNP:`."""
-    last = state.statements[-1]
-    kinds = {t.kind for t in tokens}
-    but = lead is not None and lead.kind is K.BUT
-    korean = lead is not None and lead.korean and kinds & {K.SEEN, K.NEGATED} and len(tokens) <= 5
-    does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
-    if (
-        but
-        and lead is not None
-        and lead.word == "but"
-        and not denies
-        and last.discs
-        and discs < last.discs
-        and last.says > 0
-    ):
-        last.discs = last.discs - discs  # all levels but L1-2
-    elif but or korean or does:
-        if last.says:
-            record(state, Claim(0, -1 if denies else 1, last.hedged), discs)
-    elif state.dangling and not denies:
-        settle(state, discs)
+def _of_now(tokens: list[Token]) -> bool:
+    """Whether a clause sets this study against an earlier one, whose level it then keeps (`now there is a protrusion`)."""
+    for t, after in itertools.pairwise(tokens):
+        if t.word in ("now", "currently", "현재") or (
+            t.word in ("present", "current", "this")
+            and after.word in ("study", "exam", "examination", "mri", "scan")
+        ):
+            return True
+    return False
 
 
 @lru_cache(maxsize=65536)

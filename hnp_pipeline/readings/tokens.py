@@ -36,15 +36,23 @@ class Token:
 
 
 _TOKEN = re.compile(
-    r"(?<![a-z])(?:k/c/o|[rshcfkp]\s?/\s?[opu](?![a-z])|w/o|w/|and/or|c/w)|[a-z]+(?:'[a-z]+)?|[가-힣]+|\(\s*[-+±]{1,3}\s*\)"
-    r"|\d+(?:\.\d+)?|[^\s]"
+    r"(?<![a-z])(?:k/c/o|[rshcfkp]\s?/\s?[opu](?![a-z])|w/o|w/|and/or|c/w)|[a-z]+(?:'[a-z]+)?|[가-힣]{1,60}|\(\s*(?:[-+±]{1,3}|[ox○×])\s*\)"
+    r"|(?P<measure>(?:about |approximately |approx\.? |약 ?)?\d+(?:\.\d+)?(?:\s?[x*~-]\s?\d+(?:\.\d+)?){0,3}\s?(?:mm|cm|㎜)\b)|\d+(?:\.\d+)?|[^\s]"
 )
 _SIGNS = {
     ",": Kind.COMMA, ":": Kind.COLON, ";": Kind.STOP, "?": Kind.HEDGE, "(": Kind.OPEN, "[": Kind.OPEN, "&": Kind.AND,
-    "+": Kind.AND, "|": Kind.COLON, "→": Kind.COMMA, ">": Kind.AND, "=": Kind.COLON,
+    "+": Kind.AND, "|": Kind.COLON, "→": Kind.COMMA, ">": Kind.AND, "=": Kind.COLON, "〃": Kind.DITTO,
 }  # fmt: skip
+_NO = re.compile(r"^[^+]*[-x×][^+]*$")
 _english = lru_cache(maxsize=65536)(english)
 _korean = lru_cache(maxsize=65536)(korean)
+
+
+def kind_of(word: str) -> Kind | None:
+    """What a small-letter word by itself does: its first kind, where it is Korean."""
+    if "가" <= word[0] <= "힣":
+        return next((kind for _, _, kind in _korean(word)), None)
+    return _english(word)
 
 
 def tokenise(
@@ -58,7 +66,9 @@ def tokenise(
         tokens.append(Token(Kind.LEVEL, mention.start, mention.end, "", mention))
         at = mention.end
     _words(lower, at, end, tokens)
+    tokens = _without_asides(tokens)
     _idioms(tokens)
+    _signs(tokens)
     for before, t, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
         # no other level than L4-5; all levels but L2-3
         kind = before.mention.kind if before.mention is not None and after.mention is not None else None
@@ -107,6 +117,8 @@ def has(tokens: list[Token], start: int, end: int, kind: Kind) -> bool:
 def _words(lower: str, start: int, end: int, tokens: list[Token]) -> None:
     for m in _TOKEN.finditer(lower, start, end):
         word = m.group()
+        if m["measure"]:
+            continue
         first = word[0]
         a, b = m.span()
         if "a" <= first <= "z":
@@ -120,7 +132,9 @@ def _words(lower: str, start: int, end: int, tokens: list[Token]) -> None:
             for s, e, kind in pieces:
                 tokens.append(Token(kind, a + s, a + e, word[s:e], korean=True))
         elif first == "(" and len(word) > 1:
-            tokens.append(Token(Kind.MINUS if "-" in word and "+" not in word else Kind.PLUS, a, b, word))
+            tokens.append(Token(Kind.MINUS if _NO.search(word) else Kind.PLUS, a, b, word))
+        elif first == "." and tokens and tokens[-1].kind is Kind.DESCRIPTION and tokens[-1].end == a:
+            continue  # Rt.
         elif first == "-":
             if a and (lower[a - 1].isalnum() and lower[b : b + 1].isalpha()):
                 continue  # non-herniated
@@ -129,6 +143,69 @@ def _words(lower: str, start: int, end: int, tokens: list[Token]) -> None:
             tokens.append(Token(_SIGNS[word], a, b, word))
         else:
             tokens.append(Token(None, a, b, word))
+
+
+_ASIDE = frozenset({None, K.DESCRIPTION, K.COMMA, K.PLAIN, K.AT, K.AND, K.THE, K.ARTICLE})
+
+
+def _without_asides(tokens: list[Token]) -> list[Token]:
+    """Without the brackets that hold nothing of weight: `L3-4 (left, 4 mm), L4-5 (right)`. What is in one is one clause."""
+    out: list[Token] = []
+    opening = -1
+    for t in tokens:
+        if t.kind is K.OPEN:
+            opening = len(out)
+        elif t.word in (")", "]") and opening >= 0:
+            inside = out[opening + 1 :]
+            if len(inside) <= 12 and all(x.kind in _ASIDE and x.word != "only" for x in inside):
+                number = len(inside) == 1 and inside[0].word.isdigit()
+                del out[opening:]
+                if number:  # (2) L5-S1: HNP
+                    out.append(Token(K.COMMA, t.end, t.end, ","))
+                opening = -1
+                continue
+            opening = -1
+        elif t.kind is K.STOP and t.word == ";" and opening >= 0:
+            t.kind = K.COMMA
+        out.append(t)
+        _join_levels(out)
+    return out
+
+
+def _join_levels(tokens: list[Token]) -> None:
+    """Make one list of the levels that end `tokens`, where what stood between them was left out."""
+    for joiners in (1, 2):
+        listed = tokens[-2 - joiners :]
+        if len(listed) == 2 + joiners and all(x.kind in (K.COMMA, K.AND) for x in listed[1:-1]):
+            first, last = listed[0].mention, listed[-1].mention
+            if first and last and first.kind == last.kind == "discs":
+                joiner = "and" if any(x.kind is K.AND for x in listed[1:-1]) else ","
+                own = first.parts or [Mention(first.start, first.end, "discs", first.discs)]
+                parts = [*own, Mention(last.start, last.end, "discs", last.discs, joiner=joiner)]
+                discs = tuple(dict.fromkeys((*first.discs, *last.discs)))
+                both = Mention(first.start, last.end, "discs", discs, last.weak, parts=parts)
+                tokens[-2 - joiners :] = [Token(K.LEVEL, first.start, last.end, "", both)]
+                return
+
+
+def _signs(tokens: list[Token]) -> None:
+    """`HNP +`, `bulge/protrusion`, `HNP at L4-5? Yes.`"""
+    for i, t in enumerate(tokens):
+        after = tokens[i + 1] if i + 1 < len(tokens) else None
+        ends = after is None or after.kind in (K.COMMA, K.STOP)
+        named = i and tokens[i - 1].kind in (K.FINDING, K.BULGE, K.OTHER)
+        if t.word in ("+", "-") and ends and named:
+            t.kind = K.PLUS if t.word == "+" else K.MINUS
+        elif t.word == "/" and named and after is not None and after.kind in (K.FINDING, K.BULGE, K.OTHER):
+            t.kind = K.OR
+        elif t.word == "여부" and after is not None and after.kind is K.COLON:
+            t.kind = None
+        elif (
+            t.word == "?"
+            and after is not None
+            and after.word in ("yes", "no", "none", "positive", "negative")
+        ):
+            t.kind = K.COLON
 
 
 def _idioms(tokens: list[Token]) -> None:

@@ -1,0 +1,70 @@
+"""Clauses without a herniation of their own that say something of the last: `L5-S1: same`, `L5-S1 does not`."""
+
+from hnp_pipeline.readings.claims import Claim
+from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.memory import State, record, resolve, settle, union
+from hnp_pipeline.readings.tokens import Token
+
+K = Kind
+
+
+def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> None:
+    """A clause without a herniation may say something of the last: `L5-S1: same`, `L5-S1 does not`, `it has resolved`."""
+    kinds = {t.kind for t in tokens}
+    content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
+    if content:
+        state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
+        return
+    if not state.statements:
+        return
+    last = state.statements[-1]
+    levels = [t for t in tokens if t.mention is not None]
+    denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
+    if K.PERSIST in kinds and all(t.kind is None or t.word == "similar" for t in tokens):
+        kinds.add(K.DITTO)  # L5-S1: similar
+    if K.RECURRENT in kinds and any(s.says == 0 for s in state.statements[-3:]):
+        where = union(state, levels) if levels else state.group
+        if where:
+            record(state, Claim(0, -1 if denies else 1, False), where)
+    elif K.DITTO in kinds and state.claim is not None:
+        discs = (
+            union(state, levels[-1:]) if levels else resolve(state, state.heading) if state.heading else None
+        )
+        if state.claim and discs:
+            record(state, Claim(0, state.claim, last.hedged), discs)
+    elif levels:
+        _read_ellipsis(state, lead, tokens, union(state, levels), denies)
+    elif K.RESOLVED in kinds:
+        last.says = -1
+    else:
+        leans = any(t.kind is K.PRONOUN or t.word in ("which", "now", "since", "현재") for t in tokens[:2])
+        if leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}:
+            last.says = -1
+        elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
+            last.past = False
+
+
+def _read_ellipsis(
+    state: State, lead: Token | None, tokens: list[Token], discs: frozenset[int], denies: bool
+) -> None:
+    """A clause of hardly more than levels: `but not at L5-S1`, `L5-S1 does`, `L5-S1에는 있음`, a list below `HNP:`."""
+    last = state.statements[-1]
+    kinds = {t.kind for t in tokens}
+    but = lead is not None and lead.kind is K.BUT
+    korean = lead is not None and lead.korean and kinds & {K.SEEN, K.NEGATED} and len(tokens) <= 5
+    does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
+    if (
+        but
+        and lead is not None
+        and lead.word == "but"
+        and not denies
+        and last.discs
+        and discs < last.discs
+        and last.says > 0
+    ):
+        last.discs = last.discs - discs  # all levels but L1-2
+    elif but or korean or does:
+        if last.says:
+            record(state, Claim(0, -1 if denies else 1, last.hedged), discs)
+    elif state.dangling and not denies:
+        settle(state, discs)

@@ -1,0 +1,164 @@
+"""Herniations that a clause names but does not find: of the history, the reason of a surgery, an earlier study."""
+
+from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.tokens import Token, until
+
+K = Kind
+_NEW = frozenset({"new", "newly", "residual", "persistent", "persisting", "remaining", "새로", "남은"})
+_OPERATED = frozenset(
+    {"s/p", "status post", "operated", "treated", "underwent", "op", "state after", "post op", "post surgery",
+     "condition after"}
+)  # fmt: skip
+
+
+def why_operated(tokens: list[Token], i: int) -> bool:
+    """Whether the finding is why a past surgery was done."""
+    new = _new(tokens)
+    own = _nearest_level(tokens, i)
+    if i + 1 < len(tokens) and tokens[i + 1].kind is K.SURGERY and not new:
+        return True  # herniation surgery in 2010
+    cause = False
+    for j in range(i - 1, -1, -1):
+        t = tokens[j]
+        if t.kind in (
+            K.COMMA,
+            K.COLON,
+            K.SEEN,
+            K.STOP,
+            K.WITH,
+            K.RECURRENT,
+            K.SHOW,
+            K.NEGATION,
+            K.AND,
+        ) or t.word in ("new", "newly", "새로"):
+            break
+        if t.kind is K.FOR or t.word in ("due to", "because of", "due"):
+            cause = True
+        if t.kind is K.ARTICLE and t.word == "there" and not cause:
+            break
+        if t.kind is K.SURGERY:
+            between = next((x for x in tokens[j:i] if x.kind is K.LEVEL), None)
+            if t.korean:
+                return False
+            return cause or between is None or own is between
+    for j in range(i + 1, len(tokens)):
+        t = tokens[j]
+        if t.kind is K.SURGERY and (t.korean or t.word in _OPERATED or tokens[i + 1].word in ("로", "으로")):
+            if new and not t.korean and tokens[i + 1].word not in ("로", "으로"):
+                return False  # recurrent herniation, s/p discectomy
+            level = next((x for x in tokens[j:] if x.kind is K.LEVEL), None)
+            mine = own.mention.discs if own is not None and own.mention else ()
+            theirs = level.mention.discs if level is not None and level.mention else mine
+            if any(x.word.startswith(("필요", "권", "고려", "예정", "요")) for x in tokens[j + 1 : j + 3]):
+                return False  # 수술 필요
+            if tokens[i + 1].word in ("로", "으로", "로는"):
+                new = any(x.kind is K.RECURRENT for x in tokens[:j])
+            return not new and (mine == theirs or not mine)
+        if t.kind in (K.SEEN, K.STOP, K.WITH, K.AND, K.BUT, K.NEGATED, K.OTHER):
+            break
+    return False
+
+
+def of_history(tokens: list[Token], i: int) -> bool:
+    """Whether the finding is of the history or the reason of the examination."""
+    for j in range(i - 1, -1, -1):
+        t = tokens[j]
+        if t.kind is K.HISTORY or (t.kind is K.REFERRED and not t.korean) or t.word == "if":
+            return not confirmed(tokens, j)
+        if t.word == "임상적" and any(x.kind is K.HEDGE for x in tokens[i:]):
+            return True  # 임상적으로 HNP 의심되나
+        if (
+            t.kind is K.COMMA
+            and tokens[0].kind in (K.REFERRED, K.HISTORY)
+            and not any(x.kind in (K.SEEN, K.SHOW) or x.word in ("mri", "mr") for x in tokens)
+        ):
+            continue  # c/o back pain, r/o HNP
+        if t.kind in (K.COMMA, K.SEEN, K.STOP, K.SHOW, K.BUT):
+            break
+    for j in range(i + 1, len(tokens)):
+        t = tokens[j]
+        if (t.kind is K.HISTORY and j <= i + 4) or (
+            t.kind is K.REFERRED
+            and ((t.korean and t.word != "임상적") or t.word == "referred" or t.word.startswith("clinical "))
+        ):
+            return True
+        if t.kind in (K.COMMA, K.SEEN, K.STOP, K.BUT):
+            break
+    return False
+
+
+def of_the_past(tokens: list[Token], i: int) -> bool:
+    """Named as seen before, with no word on how it is now."""
+    start = segment_start(tokens, i)
+    if any(t.kind is K.PRIOR for t in tokens[start:i]):
+        for t in tokens[i + 1 :]:
+            if t.kind in (K.NORMAL, K.BULGE):
+                return True  # formerly herniated, now flat
+            if t.kind in (K.COMMA, K.STOP, K.AND, K.WITH, K.OTHER) or (
+                t.kind is K.PERSIST and t.word not in ("now", "현재")
+            ):
+                break
+    if any(t.word == "when" for t in tokens[start:i]) and any(
+        t.word in ("was", "were") for t in until(tokens, i)
+    ):
+        return True  # 2018, when an HNP was present
+    if _dated(tokens[:i]):
+        return True
+    if any(t.kind in (K.PERSIST, K.RECURRENT) for t in tokens) or any(t.kind is K.COMPARE for t in tokens):
+        return False
+    for j in range(i - 1, start - 1, -1):
+        if tokens[j].kind is K.PRIOR:
+            return not any(t.kind is K.SURGERY for t in tokens[j : j + 4])
+        if tokens[j].kind is K.FINDING:
+            break
+    for j in range(i + 1, len(tokens)):
+        t = tokens[j]
+        if t.kind is K.PRIOR and not t.korean and not any(x.kind is K.SURGERY for x in tokens[j : j + 3]):
+            return True  # seen on the prior study
+        if t.kind in (K.COMMA, K.STOP, K.SEEN, K.FINDING, K.WITH, K.BY):
+            break
+    return any(t.word == "known" for t in tokens[start:i]) and any(
+        t.kind is K.REFERRED or t.word in ("f/u", "follow", "followup", "outside", "patient", "case")
+        for t in tokens
+    )
+
+
+def _new(tokens: list[Token]) -> bool:
+    """Whether a clause says that something is new or has come back."""
+    for j, t in enumerate(tokens):
+        if t.kind is K.RECURRENT or t.word in _NEW or t.word.startswith("recurr"):
+            before = j and tokens[j - 1].kind is K.NEGATION
+            after = j + 1 < len(tokens) and tokens[j + 1].kind is K.NEGATED and t.kind is K.RECURRENT
+            if not before and not after:
+                return True
+    return False
+
+
+def _dated(tokens: list[Token]) -> bool:
+    """Whether a clause opens with a year that is past (`In 2018: …`)."""
+    year = len(tokens) > 1 and tokens[0].word in ("in", "on") and len(tokens[1].word) == 4
+    return year and tokens[1].word.isdigit() and not any(t.kind is K.SURGERY for t in tokens)
+
+
+def confirmed(tokens: list[Token], i: int) -> bool:
+    """`confirms the clinically suspected herniation`."""
+    for j in range(i - 1, max(-1, i - 4), -1):
+        if tokens[j].word.startswith(("confirm", "corroborat", "verif")):
+            return not any(t.kind in (K.NOT, K.NEGATION) for t in tokens[:j])
+    return False
+
+
+def _nearest_level(tokens: list[Token], i: int) -> Token | None:
+    after = next((j for j in range(i + 1, len(tokens)) if tokens[j].kind is K.LEVEL), None)
+    before = next((j for j in range(i - 1, -1, -1) if tokens[j].kind is K.LEVEL), None)
+    if after is not None and (before is None or after - i <= i - before):
+        return tokens[after]
+    return tokens[before] if before is not None else None
+
+
+def segment_start(tokens: list[Token], i: int) -> int:
+    """Where the stretch of the finding begins: after the last comma or conjunction."""
+    for j in range(i - 1, -1, -1):
+        if tokens[j].kind in (K.COMMA, K.STOP, K.BUT, K.AND, K.WITH):
+            return j + 1
+    return 0
