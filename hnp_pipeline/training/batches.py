@@ -28,12 +28,14 @@ class Batches(NamedTuple):
     Attributes:
         order: which images.
         group: which of a batch's images are of one patient; None where a task answers for an image.
-        weight: of each image in the loss, 1 on average over a batch; None: all the same.
+        weight: of each image in its patient's part of the loss, 1 on average over a batch; None where there is none.
+        real: 1 for an image, 0 for what fills a process's part of a batch (`distributed`); None: all are.
     """
 
     order: np.ndarray
     group: np.ndarray | None = None
     weight: np.ndarray | None = None
+    real: np.ndarray | None = None
 
 
 def derive(*key: object) -> int:

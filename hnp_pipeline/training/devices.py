@@ -13,6 +13,8 @@ from torch import nn
 from hnp_pipeline import study
 from hnp_pipeline.errors import SettingsError, StepError
 
+LAYOUTS = ("channels_last", "contiguous_format")  # of memory
+
 
 def device_of(name: str) -> torch.device:
     """`cpu`, `cuda`, or `auto`: the GPU where there is one.
@@ -93,7 +95,7 @@ def faster_layout(network: Any, pixels: torch.Tensor, training: study.Training, 
     if device.type == "cpu":
         return "channels_last"
     seconds = {}
-    for layout in ("channels_last", "contiguous_format"):
+    for layout in LAYOUTS:
         trial = copy.deepcopy(network).train()
         in_layout(trial, layout)
         known = torch.zeros(len(pixels), trial.known, device=device)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +59,10 @@ class NonFiniteError(StepError):
             "Look at these images, or lower training.learning_rate"
         )
         self.message, self.sha256 = message, list(sha256)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes from one process of a training to another."""
+        return NonFiniteError, (self.message, self.sha256)
 
     def named(self, examples: pa.Table) -> "NonFiniteError":
         """The same by image_id; `examples` has columns sha256 and image_id."""

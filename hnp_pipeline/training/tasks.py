@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hnp_pipeline import study, vocabulary
+from hnp_pipeline.training.pooling import pooled
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Task:
         age: `target` (one more unit predicts it), `input` (one more feature holds it), or None.
         age_weight: the weight of the age's squared error in the loss.
         pooled: it answers for a patient, by attention over the patient's images (`pooling`).
+        image_weight: where it does, the weight of the images' own answers in the loss.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Task:
     age: Literal["target", "input"] | None
     age_weight: float
     pooled: bool = False
+    image_weight: float = 0.0
 
     @property
     def units(self) -> int:
@@ -41,16 +44,41 @@ class Task:
         """What the network is told of an image beside its pixels: the age, whether it is of this view."""
         return (("age",) if self.age == "input" else ()) + (vocabulary.VIEWS if self.pooled else ())
 
-    def loss(self, logits: Tensor, labels: Tensor, age: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Binary cross-entropy, the mean over images and outputs, and the age's weighted mean squared error.
+    def loss(self, logits: Tensor, labels: Tensor, age: Tensor, real: Tensor | None = None) -> Tensor:
+        """Binary cross-entropy, the mean over rows and outputs, and the age's weighted mean squared error.
 
         `logits` (B, units), or (B, outputs) once they are pooled; `labels` (B, outputs) of 0 and 1; `age` (B,)
-        standardised; `weight` (B,) of the images, 1 on average: none, all the same.
+        standardised; `real` (B,) 0 for rows that count for nothing (they count in B), none: all are 1.
         """
         count = len(self.outputs)
-        by_row = None if weight is None else weight[:, None]
-        loss = binary_cross_entropy_with_logits(logits[:, :count], labels, by_row)
-        return loss + self.age_weight * mse_loss(logits[:, count], age) if self.age == "target" else loss
+        loss = _cross_entropy(logits[:, :count], labels, real)
+        if self.age == "target":
+            missed = (logits[:, count] - age) ** 2
+            loss = loss + self.age_weight * (missed if real is None else missed * real).mean()
+        return loss
+
+    def pooled_loss(
+        self, logits: Tensor, labels: Tensor, group: Tensor, weight: Tensor, real: Tensor | None = None
+    ) -> Tensor:
+        """Binary cross-entropy of the patients' answers, and `image_weight` times that of their images' own.
+
+        A patient's answer alone teaches little: a batch holds a third as many answers as images, and an image that
+        the attention passes over learns nothing (benchmarks/README.md has what their own answers bring).
+
+        Args:
+            logits: (B, units) of a batch's images.
+            labels: (B, outputs) of 0 and 1, the patients'.
+            group: (B,) which images are of one patient.
+            weight: (B,) of the images in the patients' part, 1 on average over the whole batch.
+            real: as in `loss`.
+        """
+        own = logits[:, : len(self.outputs)]
+        of_patients = _cross_entropy(pooled(logits, group), labels, weight)
+        return of_patients + self.image_weight * _cross_entropy(own, labels, real)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
+    return binary_cross_entropy_with_logits(logits, labels, None if weight is None else weight[:, None])
 
 
 def task_of(name: str, training: study.Training) -> Task:
@@ -59,9 +87,10 @@ def task_of(name: str, training: study.Training) -> Task:
     Raises:
         ValueError: there is no such task.
     """
-    pooled = vocabulary.unit(name) == "patient"
-    age = training.age if name == "multitask" else "input" if pooled else None
-    return Task(name, vocabulary.outputs(name), age, training.age_loss_weight, pooled)
+    by_patient = vocabulary.unit(name) == "patient"
+    age = training.age if name == "multitask" else "input" if by_patient else None
+    outputs = vocabulary.outputs(name)
+    return Task(name, outputs, age, training.age_loss_weight, by_patient, training.image_loss_weight)
 
 
 def labels_of(examples: pa.Table, task: Task) -> np.ndarray:
