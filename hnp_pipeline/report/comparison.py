@@ -97,8 +97,8 @@ def test_aucs(metrics: Metrics, number: str, tasks: Iterable[str], waiting: str)
     )
 
 
-def averaging(metrics: Metrics, number: str, task: str) -> Comparison | None:
-    """What averaging over models and over a patient's images brought; None if no single model was judged."""
+def single_models(metrics: Metrics, number: str, task: str) -> Comparison | None:
+    """Each fold's model beside the ensemble and the mean over images; None if no single model was judged."""
     if not metrics.has(task, "test", single_models=True):
         return None
     notes = Notes()
@@ -112,11 +112,11 @@ def averaging(metrics: Metrics, number: str, task: str) -> Comparison | None:
         for level in levels
     ]  # fmt: skip
     caption = (
-        f"What averaging brought, task {task}: AUC on the test set of each fold’s model alone, of their "
-        "ensemble, and of the ensemble over all of a patient’s images."
+        f"Task {task}: AUC on the test set of each fold’s model alone, of their ensemble, and of the ensemble "
+        "over all of a patient’s images."
     )
     return Comparison(
-        number, f"averaging-{task}", caption, [Column(t, False) for t, _, _ in ways], rows, notes
+        number, f"single-models-{task}", caption, [Column(t, False) for t, _, _ in ways], rows, notes
     )
 
 

@@ -2,9 +2,9 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -17,6 +17,7 @@ INK, MUTED, RULE = "#1b1f24", "#5f6874", "#d5d8dc"
 ACCENT, PAPER = "#1f4e79", "#b3541e"
 # Told apart without colour too: each with its own dashes (colours after Okabe & Ito, darkened for print).
 COLOURS = ("#0064a4", "#b3541e", "#0b7a5c", "#7b3f98", "#8a6d00")
+MARKERS = "os^Dv"
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     "-",
     (0, (5, 1.6)),
@@ -85,10 +86,38 @@ def absent(axes: Axes, reason: str) -> None:
     axes.text(0.5, 0.5, reason, ha="center", va="center", color=MUTED, fontsize=8, transform=axes.transAxes)
 
 
-def legend(axes: Axes, place: Literal["lower right", "upper right"] = "lower right") -> None:
+def legend(axes: Axes, place: Literal["lower right", "upper right", "upper left"] = "lower right") -> None:
     """A legend, where there is anything to name."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, handlelength=2.2, borderaxespad=0.2, labelspacing=0.35)
+
+
+class Series(NamedTuple):
+    """Estimates of one thing on the rows of a forest plot: (row, value, low, high, reliable)."""
+
+    title: str
+    points: Sequence[tuple[int, float, float | None, float | None, bool]]
+
+
+def forest(axes: Axes, rows: Sequence[str], series: Sequence[Series], none: float, label: str) -> None:
+    """Estimates with their intervals, row by row, beside the line of no effect; hollow where unreliable."""
+    for i, one in enumerate(series):
+        offset = (i - (len(series) - 1) / 2) * min(0.22, 0.66 / len(series))
+        colour = COLOURS[i % len(COLOURS)]
+        for row, value, low, high, reliable in one.points:
+            if low is not None and high is not None:
+                axes.plot((low, high), (row + offset,) * 2, color=colour, linewidth=1.6)
+            axes.plot(value, row + offset, MARKERS[i % len(MARKERS)], color=colour, markersize=5,
+                      markerfacecolor=colour if reliable else "white")  # fmt: skip
+        if one.points and one.title:
+            axes.plot([], [], MARKERS[i % len(MARKERS)], color=colour, markersize=5, label=one.title)
+    axes.axvline(none, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.set_xlabel(label)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
 
 
 def inline(figure: Figure, name: str, words: str) -> Markup:
@@ -99,6 +128,9 @@ def inline(figure: Figure, name: str, words: str) -> Markup:
         name: unlike every other figure's on the page; begins its ids.
         words: what it shows, for those who cannot see it.
     """
+    if engine := figure.get_layout_engine():  # once, here: savefig would draw the figure twice for it
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     svg = file.getvalue()

@@ -1,4 +1,4 @@
-"""The report's curves: ROC, precision-recall, calibration, and the overview of AUCs.
+"""The report's curves: ROC, precision-recall, and the overview of AUCs.
 
 Curves are drawn from the predictions; every figure printed in a legend is one of the `metrics` table.
 """
@@ -7,23 +7,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from hnp_pipeline.report import drawing
 from hnp_pipeline.report.cells import Key, Metrics
+from hnp_pipeline.report.grid import Picture
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, counted, level_title
 from hnp_pipeline.vocabulary import FOLDS, HNP, LEVELS, outputs
-
-
-class Picture(NamedTuple):
-    """A figure of the page: its drawing and the words below it."""
-
-    anchor: str
-    svg: Markup
-    caption: str
 
 
 class Scored(NamedTuple):
@@ -50,37 +42,21 @@ def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | No
     with drawing.style():
         figure, (axes,) = drawing.panels(1, 1)
         figure.set_size_inches(7.2, 0.55 + 0.5 * len(levels))
-        told = []
-        for i, task in enumerate(shown):
-            offset = (i - (len(shown) - 1) / 2) * 0.22
+        told, series = [], []
+        for task in shown:
             points = []
             for row, level in enumerate(levels):
-                if level not in (*outputs(task), HNP):
-                    continue
                 cell = metrics.cell(Key(task, split, None, level, None, unit, "auc"))
-                if cell.value is None:
-                    continue
-                points.append((cell.value, row + offset))
-                told.append(f"{TASK_TITLES[task]} {level_title(level)} {cell.text} ({cell.interval})")
-                if cell.low is not None and cell.high is not None:
-                    axes.plot(
-                        (cell.low, cell.high), (row + offset,) * 2, color=drawing.COLOURS[i], linewidth=1.6
-                    )
-            if points:
-                axes.plot(*zip(*points, strict=True), "os^"[i % 3], color=drawing.COLOURS[i], markersize=5,
-                          label=f"{TASK_TITLES[task]}, ours")  # fmt: skip
+                if level in (*outputs(task), HNP) and cell.value is not None:
+                    points.append((row, cell.value, cell.low, cell.high, not cell.reason))
+                    told.append(f"{TASK_TITLES[task]} {level_title(level)} {cell.text} ({cell.interval})")
+            series.append(drawing.Series(f"{TASK_TITLES[task]}, ours", points))
+        drawing.forest(axes, [level_title(level) for level in levels], series, 0.5, "AUC")
         if split == "test":
             papers = [(row, _paper_auc(metrics, level)) for row, level in enumerate(levels)]
             known = [(value, row) for row, value in papers if value is not None]
-            axes.plot(*zip(*known, strict=True), "D", label="Kim et al. 2022",
-                      markerfacecolor="white", color=drawing.INK, markersize=5)  # fmt: skip
-        axes.axvline(0.5, color=drawing.MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
-        axes.set_yticks(range(len(levels)), [level_title(level) for level in levels])
-        axes.set_ylim(len(levels) - 0.45, -0.55)
-        axes.set_xlabel("AUC")
-        axes.grid(axis="x", color=drawing.RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(axis="y", length=0)
+            axes.plot(*zip(*known, strict=True), "*", label="Kim et al. 2022",
+                      markerfacecolor="white", color=drawing.INK, markersize=8)  # fmt: skip
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
         words = f"AUC by level on {split}: " + "; ".join(told)
         svg = drawing.inline(figure, f"overview-{split}", words)
@@ -89,68 +65,52 @@ def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | No
         if split == "test"
         else "validation, per image, mean over folds"
     )
-    paper = " Diamonds: the paper’s test AUCs (Table 5; any level: abstract)." if split == "test" else ""
-    caption = f"AUC by level: {what}, with intervals.{paper} The dotted line is chance."
+    paper = " Stars: the paper’s test AUCs (Table 5; any level: abstract)." if split == "test" else ""
+    caption = (
+        f"AUC by level: {what}, with intervals; hollow where too few patients make the interval unreliable."
+        f"{paper} The dotted line is chance."
+    )
     return Picture(f"figure-auc-{split}", svg, caption)
 
 
-def validation_roc(source: Source, metrics: Metrics, task: str) -> Picture | None:
-    """ROC curves of each fold on validation, a panel a level."""
-    scored = {
-        (level, fold): scores
-        for level in outputs(task)
-        for fold, scores in _validation(source, task, level).items()
-    }
-    if not scored:
-        return None
+def validation_curves(source: Source, metrics: Metrics, task: str) -> Picture | None:
+    """ROC curves of each fold on validation, a panel a level; last, precision-recall of the folds together."""
     levels = outputs(task)
+    scored = {level: _validation(source, task, level) for level in levels}
+    if not any(scored.values()):
+        return None
     with drawing.style():
-        figure, axes = drawing.panels(*((1, 1) if len(levels) == 1 else (2, 3)))
+        figure, axes = drawing.panels(*((1, 2) if len(levels) == 1 else (2, 3)))
         for panel, level in zip(axes, levels, strict=False):
             drawing.unit_square(panel, level_title(level), "1 − specificity", "Sensitivity")
             drawing.diagonal(panel)
             for i, fold in enumerate(FOLDS):
-                one = scored.get((level, fold), _NOTHING)
+                one = scored[level].get(fold, _NOTHING)
                 cell = metrics.cell(Key(task, "validation", fold, level, None, "image", "auc"))
                 _roc(panel, one, i, f"Fold {fold}: {cell.text}")
             if not panel.get_legend_handles_labels()[0]:
                 drawing.absent(panel, "not computable:\nonly one class")
             drawing.legend(panel)
-        for spare in axes[len(levels) :]:
-            spare.set_axis_off()
-        words = f"ROC curves on validation, task {task}, by level and fold"
-        svg = drawing.inline(figure, f"validation-roc-{task}", words)
-    caption = f"{TASK_TITLES[task]}: ROC curves on validation, per image, with each fold’s AUC."
-    return Picture(f"figure-roc-validation-{task}", svg, caption)
-
-
-def validation_curves(source: Source, task: str) -> Picture | None:
-    """Precision-recall and calibration on validation, folds together, a curve a level."""
-    scored = {level: _together(_validation(source, task, level)) for level in outputs(task)}
-    if not any(len(one.label) for one in scored.values()):
-        return None
-    with drawing.style():
-        figure, (left, right) = drawing.panels(1, 2, 2.9)
-        _precision_recall_panel(left, scored)
-        _calibration_panel(right, scored)
-        drawing.legend(left, "upper right")
-        words = f"Precision-recall and calibration curves on validation, task {task}"
+        last = axes[len(levels)]
+        _precision_recall_panel(last, {level: _together(folds) for level, folds in scored.items()})
+        if len(levels) > 1:
+            drawing.legend(last, "upper right")
+        words = f"ROC curves on validation, task {task}, by level and fold; precision-recall curves"
         svg = drawing.inline(figure, f"validation-curves-{task}", words)
     caption = (
-        f"{TASK_TITLES[task]}: precision-recall (left; the small mark at the left edge is the prevalence) "
-        "and calibration (right; equal numbers of images a point) on validation, per image, the four folds "
-        "together."
+        f"{TASK_TITLES[task]}: ROC curves on validation, per image, with each fold’s AUC; last, "
+        "precision-recall, the four folds together (the small mark at the left edge is the prevalence)."
     )
-    return Picture(f"figure-curves-validation-{task}", svg, caption)
+    return Picture(f"figure-validation-{task}", svg, caption)
 
 
 def test_curves(source: Source, metrics: Metrics, task: str) -> Picture | None:
-    """ROC, precision-recall and calibration of the ensemble on the test set, a curve a level."""
+    """ROC and precision-recall of the ensemble on the test set, a curve a level."""
     scored = {level: _test(source, task, level) for level in outputs(task)}
     if not any(len(one.label) for one in scored.values()):
         return None
     with drawing.style():
-        figure, (first, second, third) = drawing.panels(1, 3)
+        figure, (first, second) = drawing.panels(1, 2, 3.0)
         drawing.unit_square(first, "ROC", "1 − specificity", "Sensitivity")
         drawing.diagonal(first)
         for i, (level, one) in enumerate(scored.items()):
@@ -160,14 +120,12 @@ def test_curves(source: Source, metrics: Metrics, task: str) -> Picture | None:
             drawing.absent(first, "not computable:\nonly one class")
         drawing.legend(first)
         _precision_recall_panel(second, scored)
-        _calibration_panel(third, scored)
-        words = f"ROC, precision-recall and calibration curves on the test set, task {task}"
+        words = f"ROC and precision-recall curves on the test set, task {task}"
         svg = drawing.inline(figure, f"test-curves-{task}", words)
     patients = counted(max(len(one.label) for one in scored.values()), "patient")
     caption = (
-        f"{TASK_TITLES[task]}: the ensemble on the test set ({patients}), per patient. ROC with AUC, "
-        "precision-recall (the small mark at the left edge is the prevalence), calibration (equal numbers of "
-        "patients a point)."
+        f"{TASK_TITLES[task]}: the ensemble on the test set ({patients}), per patient. ROC with AUC, and "
+        "precision-recall (the small mark at the left edge is the prevalence)."
     )
     return Picture(f"figure-curves-test-{task}", svg, caption)
 
@@ -226,24 +184,6 @@ def _precision_recall_panel(panel: Axes, scored: dict[str, Scored]) -> None:
             panel.plot((-0.01, 0.03), (one.label.mean(),) * 2, color=drawing.COLOURS[i], linewidth=2.4)
     if not panel.get_legend_handles_labels()[0]:
         drawing.absent(panel, "not computable:\nonly one class")
-
-
-def _calibration_panel(panel: Axes, scored: dict[str, Scored]) -> None:
-    """Observed share against mean probability in groups of equal size (at most ten, of 20 or more each)."""
-    drawing.unit_square(panel, "Calibration", "Mean predicted probability", "Observed share with HNP")
-    drawing.diagonal(panel)
-    drawn = False
-    for i, one in enumerate(scored.values()):
-        groups = min(10, len(one.label) // 20)
-        if groups < 2:
-            continue
-        order = np.argsort(one.probability, kind="stable")
-        points = [(one.probability[g].mean(), one.label[g].mean()) for g in np.array_split(order, groups)]
-        x, y = zip(*points, strict=True)
-        panel.plot(x, y, color=drawing.COLOURS[i], linestyle=drawing.DASHES[i], marker="o", markersize=2.8)
-        drawn = True
-    if not drawn:
-        drawing.absent(panel, "too few to show")
 
 
 def _paper_auc(metrics: Metrics, level: str) -> float | None:

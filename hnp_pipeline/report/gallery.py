@@ -1,12 +1,15 @@
 """Heat maps for the page: which are shown, their pictures made small, what all of them amount to."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hnp_pipeline.report.grid import Grid, Reader, Value, grouped
 from hnp_pipeline.report.source import Source
-from hnp_pipeline.vocabulary import LEVELS
+from hnp_pipeline.report.wording import TASK_TITLES, count, level_title
+from hnp_pipeline.vocabulary import ALL, LEVELS
 
 _PRODUCED = "gradcam"
 
@@ -64,6 +67,37 @@ def gallery(source: Source, tasks: tuple[str, ...], home: Path, shown: int, pict
         highest=[Plate(row, _picture(home, row["file"])) for row in highest],
         wrong=[Plate(row, _picture(home, row["file"])) for row in wrong],
     )
+
+
+def localisation(source: Source, tasks: tuple[str, ...]) -> Grid | None:
+    """How much of the heat falls on the named disc; None where nobody knows where the discs are."""
+    rows = [row for row in source.table("localisation").to_pylist() if row["task"] in tasks]
+    if not rows:
+        return None
+    reader = Reader("localisation", ("task", "level"))
+    lines: list[tuple[str, str, Sequence[Value | str]]] = [
+        (
+            TASK_TITLES[row["task"]],
+            "All levels" if row["level"] == ALL else level_title(row["level"]),
+            [
+                count(row["maps"]),
+                count(row["patients"]),
+                reader.number(row, "share", 3, ends=("ci_low", "ci_high")),
+                reader.number(row, "chance", 3),
+                reader.number(row, "other_discs", 3),
+                reader.number(row, "hits"),
+            ],
+        )
+        for row in rows
+    ]
+    columns = ["Maps", "Patients", "Heat on the named disc", "Its share of the picture"]
+    columns += ["Heat on another disc", "Hottest place on the disc"]
+    caption = (
+        "Where the heat falls, for positive images whose discs are known: mean share of a map’s heat on the "
+        "named disc, with its interval, beside chance and the mean of the other four discs; and the share of "
+        "maps whose hottest place lies on the disc."
+    )
+    return Grid("localisation", caption, columns, grouped(lines))
 
 
 def _chosen(rows: list[dict[str, Any]], shown: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

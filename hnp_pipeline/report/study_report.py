@@ -10,10 +10,14 @@ from markupsafe import Markup
 
 from hnp_pipeline import tables as storage
 from hnp_pipeline.report import comparison, confusion, figures, population, wording
+from hnp_pipeline.report import differences as paired
 from hnp_pipeline.report.cells import Cell, Key, Metrics, Paper, unreliable_note
 from hnp_pipeline.report.flow import flow_diagram
-from hnp_pipeline.report.gallery import gallery
+from hnp_pipeline.report.gallery import gallery, localisation
+from hnp_pipeline.report.groups import groups
 from hnp_pipeline.report.source import Source, shipped
+from hnp_pipeline.report.specificity import specificity
+from hnp_pipeline.report.usefulness import usefulness
 from hnp_pipeline.study import Study, dump_study
 from hnp_pipeline.vocabulary import ALL, FOLDS, HNP, LEVELS, Split
 
@@ -77,7 +81,13 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
         "flow": Markup(flow_diagram(source.table("cohort_flow"))),
         "pictures": _pictures(source, metrics, tasks),
         "test_aucs": comparison.test_aucs(metrics, "", tasks, waiting),
-        "averaging": [t for task in tasks if (t := comparison.averaging(metrics, "", task))],
+        "single_models": [t for task in tasks if (t := comparison.single_models(metrics, "", task))],
+        "averaging": paired.averaging(source, tasks),
+        "differences": paired.differences(source, tasks),
+        "specificity": specificity(source, tasks),
+        "groups": groups(source, tasks),
+        "usefulness": usefulness(source, tasks),
+        "localisation": localisation(source, tasks),
         "thresholds": confusion.threshold_table(source, tasks),
         "validation_confusion": confusion.validation_confusion(source, tasks),
         "test_confusion": confusion.test_confusion(source, tasks),
@@ -162,14 +172,7 @@ def _pictures(source: Source, metrics: Metrics, tasks: tuple[str, ...]) -> dict[
     split = "test" if any(metrics.has(task, "test") for task in tasks) else "validation"
     drawn = {
         "overview": [figures.overview(metrics, tasks, split)],
-        "validation": [
-            picture
-            for task in tasks
-            for picture in (
-                figures.validation_roc(source, metrics, task),
-                figures.validation_curves(source, task),
-            )
-        ],
+        "validation": [figures.validation_curves(source, metrics, task) for task in tasks],
         "test": [figures.test_curves(source, metrics, task) for task in tasks],
     }
     return {place: [picture for picture in pictures if picture] for place, pictures in drawn.items()}

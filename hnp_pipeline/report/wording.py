@@ -7,7 +7,13 @@ from hnp_pipeline.vocabulary import ALL, HNP, LEVEL_TITLES
 
 ABSENT = "–"
 
-TASK_TITLES = {"presence": "Presence", "level": "Level", "multitask": "Multitask"}
+TASK_TITLES = {
+    "presence": "Presence",
+    "level": "Level",
+    "multitask": "Multitask",
+    "multiview": "Multiview",
+    "age_and_sex": "Age and sex",
+}
 SPLIT_TITLES = {"development": "Development", "test": "Test"}
 CLASS_TITLES = {"hnp": "HNP", "no_hnp": "No HNP"}
 METRIC_TITLES = {
@@ -51,6 +57,36 @@ def interval(low: float | None, high: float | None, metric: str = "") -> str:
     if low is None or high is None:
         return ""
     return f"{rounded(low, metric).removesuffix('%')}–{rounded(high, metric)}"
+
+
+def decimals(value: float | None, digits: int = 2) -> str:
+    """A number with so many decimals; a minus is a minus sign."""
+    if value is None:
+        return ABSENT
+    told = f"{value:.{digits}f}"
+    return told.removeprefix("-") if float(told) == 0 else told.replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A difference, with its sign unless it rounds to nothing: `+0.07`, `−0.02`, `0.00`."""
+    told = decimals(value, digits)
+    return f"+{told}" if value is not None and value > 0 and float(told) else told
+
+
+def span(low: float | None, high: float | None, digits: int = 2, of_difference: bool = False) -> str:
+    """Both ends of an interval, with `to` between where a minus may stand; empty where there is none."""
+    if low is None or high is None:
+        return ""
+    return f"{decimals(low, digits)}{' to ' if of_difference else '–'}{decimals(high, digits)}"
+
+
+def p_value(value: float | None) -> str:
+    """A p value as journals print it: two decimals, three below 0.01, `<0.001`."""
+    if value is None:
+        return ABSENT
+    if value < 0.001:
+        return "<0.001"
+    return f"{value:.3f}" if value < 0.01 else f"{min(value, 0.99):.2f}" if value < 0.995 else ">0.99"
 
 
 def reason(words: str) -> str:

@@ -8,10 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from hnp_pipeline import schemas, tables
+from hnp_pipeline.evaluation.calibration import calibration
+from hnp_pipeline.evaluation.comparisons import averaging, compare_study
 from hnp_pipeline.evaluation.cross_validation import cross_validate
+from hnp_pipeline.evaluation.decision_curve import decision_curve
+from hnp_pipeline.evaluation.level_matrix import level_matrix
+from hnp_pipeline.evaluation.subgroups import subgroups
 from hnp_pipeline.evaluation.test_evaluation import evaluate_test
 from hnp_pipeline.study import Study
-from hnp_pipeline.vocabulary import HNP, LEVELS, VIEWS, Reason, outputs
+from hnp_pipeline.vocabulary import ALL, HNP, LEVELS, VIEWS, Reason, outputs
 
 PREVALENCE = (0.12, 0.2, 0.25, 0.4, 0.35)
 FACTS = {
@@ -39,9 +44,13 @@ def write_tables(
     hospital: str = "Hospital A",
     tasks: tuple[str, ...] | None = None,
     rare: bool = False,
+    findings: bool = False,
     seed: int = 1,
 ) -> None:
-    """Write every table of a study with so many patients; `rare`: no test patient is positive at L1-2."""
+    """Write every table of a study with so many patients.
+
+    With `rare` no test patient is positive at L1-2. Without `findings` the tables beyond `metrics` have no rows.
+    """
     rng = np.random.default_rng(seed)
     parts = [cohort("development", development, rng, hospital)]
     if test:
@@ -63,9 +72,33 @@ def write_tables(
         "metrics": pa.concat_tables([of_validation, of_test]),
         "gradcam": heat_maps(folder.parent, whole, of_tasks, rng),
     }
+    if findings:
+        written |= _findings(validation, images, thresholds, whole, study)
     for name, (_, columns) in schemas.TABLES.items():
         table = written.get(name, schemas.empty(columns))
         tables.write_table(table.cast(schemas.schema(columns)), folder / f"{name}.parquet")
+
+
+def _findings(
+    validation: pa.Table, test: pa.Table, thresholds: pa.Table, whole: pa.Table, study: Study
+) -> dict[str, pa.Table]:
+    settings = study.evaluation
+    reliability, calibrated = calibration(validation, test, settings)
+    of_levels = [level_matrix(validation, "validation", settings), level_matrix(test, "test", settings)]
+    discs = {"task": "level", "maps": 12, "patients": 9, "share": 0.2, "ci_low": 0.15, "ci_high": 0.27}
+    discs |= {"chance": 0.04, "other_discs": 0.06, "hits": 0.5}
+    rows = [{**discs, "level": level} for level in (*LEVELS, ALL)]
+    return {
+        "subgroups": subgroups(test, thresholds, whole, settings),
+        "comparisons": compare_study(validation, test, whole, settings),
+        "averaging": averaging(test, settings),
+        "calibration": calibrated,
+        "reliability": reliability,
+        "decision_curve": decision_curve(validation, test, settings),
+        "level_matrix": pa.concat_tables([matrix for matrix, _ in of_levels]),
+        "level_lead": pa.concat_tables([lead for _, lead in of_levels]),
+        "localisation": pa.Table.from_pylist(rows, schema=schemas.schema(schemas.LOCALISATION)),
+    }
 
 
 def write_empty(folder: Path) -> None:

@@ -1,6 +1,8 @@
 import csv
 import itertools
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -75,7 +77,7 @@ def render(
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("home")
-    write_tables(folder / "tables", STUDY, development=100, test=48)
+    write_tables(folder / "tables", STUDY, development=100, test=48, findings=True)
     return folder
 
 
@@ -87,12 +89,14 @@ def page(home: Path) -> Page:
 @pytest.fixture(scope="module")
 def rare(tmp_path_factory) -> tuple[Path, Page]:
     folder = tmp_path_factory.mktemp("rare")
-    write_tables(folder / "tables", STUDY, development=48, test=20, rare=True)
+    write_tables(folder / "tables", STUDY, development=48, test=20, rare=True, findings=True)
     return folder, render(folder)
 
 
 def figures_of(page: Page):
     for attributes, text in page.of("td", **{"class": "ours"}):
+        if "data-of" in attributes:
+            continue
         names = ("task", "split", "fold", "level", "class", "unit", "metric")
         task, split, fold, level, class_, unit, metric = (attributes[f"data-{n}"] or None for n in names)
         yield (
@@ -131,6 +135,63 @@ def test_every_figure_equals_the_metrics_table(which, home, page, rare):
     assert seen["presence", "validation", "image"] == 8 * 5
     assert seen["level", "validation", "image"] == seen["multitask", "validation", "image"] == 22 * 5
     assert seen["level", "test", "patient"] >= 22
+
+
+@pytest.mark.parametrize("which", ["full", "rare"])
+def test_every_other_value_equals_its_table(which, home, page, rare):
+    folder, shown = (home, page) if which == "full" else rare
+    rows: dict = {}
+    seen = Counter()
+    for attributes, text in shown.of("td", **{"class": "ours"}):
+        if (name := attributes.get("data-of")) is None:
+            continue
+        key = json.loads(attributes["data-key"])
+        if name not in rows:
+            listed = tables.read_table(folder / f"tables/{name}.parquet").to_pylist()
+            rows[name] = {tuple(row[k] for k in key): row for row in listed}
+        row = rows[name][tuple(key.values())]
+        column = attributes["data-column"]
+        seen[name, column] += 1
+        value = row[column]
+        assert attributes["data-value"] == ("" if value is None else repr(value))
+        ends = [attributes["data-low"], attributes["data-high"]]
+        if any(ends):
+            assert ends == [repr(row["ci_low"]), repr(row["ci_high"])]
+        if value is None:
+            assert text.startswith("–")
+        elif column != "p_value":
+            digits = 3 if column in ("brier", "ece", "share", "chance", "other_discs") else 2
+            told = re.match(rf"[+−]?\d+\.\d{{{digits}}}", text)[0].replace("−", "-")
+            assert float(told) == pytest.approx(value, abs=0.501 * 10**-digits)
+    wanted = {
+        *(("comparisons", c) for c in ("auc_first", "auc_second", "difference", "p_value")),
+        *(("calibration", c) for c in ("brier", "ece", "temperature")),
+        *(("localisation", c) for c in ("share", "chance", "other_discs", "hits")),
+        *(
+            ("averaging", "difference"),
+            ("level_matrix", "auc"),
+            ("level_lead", "lead"),
+            ("subgroups", "value"),
+        ),
+    }
+    assert set(seen) == wanted
+    assert seen["level_matrix", "auc"] == 2 * 2 * 2 * 25  # tasks, splits, units
+    assert seen["level_lead", "lead"] == 2 * 2 * 2 * 6
+    per_side = 1 + 7 + 7  # presence, level, multitask against age and sex
+    assert seen["comparisons", "difference"] == 2 * 2 * (per_side + 7 + 1 + 1)
+
+
+def test_age_and_sex_stand_in_the_summary(home, page):
+    summary = page.of("section", id="summary")[0][1]
+    rows = tables.read_table(home / "tables/comparisons.parquet").to_pylist()
+    (row,) = (
+        r
+        for r in rows
+        if (r["split"], r["first"], r["second"], r["unit"], r["level"])
+        == ("test", "presence", "age_and_sex", "patient", "hnp")
+    )
+    assert f"AUC {row['auc_first']:.2f} against {row['auc_second']:.2f} for a logistic regression" in summary
+    assert f"({row['ci_low']:.2f} to {row['ci_high']:.2f})".replace("-", "−") in summary
 
 
 def test_marks_where_the_papers_value_lies_inside(page):
@@ -248,7 +309,7 @@ def test_waits_for_a_test_collection(tmp_path):
     shown = render(tmp_path)
     table_5 = shown.of("div", id="table-5")[0]
     assert "Waiting for a test collection." in table_5[1]
-    assert shown.of("div", id="table-3")[0][0]["class"] == "scroll"  # validation is there
+    assert shown.of("div", id="table-3")[0][0]["class"] == "scroll whole"  # validation is there
     assert not any(k.split == "test" for k, _, _ in figures_of(shown))
     assert "optimistic" in shown.of("section", id="summary")[0][1]
 
@@ -275,7 +336,12 @@ def test_a_task_that_is_not_studied_or_not_trained(tmp_path):
 
 def test_pictures_can_be_turned_off(home):
     report = STUDY.report.model_copy(update={"pictures": False})
-    shown = render(home, STUDY.model_copy(update={"report": report, "tasks": ("level",)}), out="off.html")
+    (home / "pictures").mkdir()
+    (home / "pictures/tables").mkdir()
+    for name in ("gradcam", "cohort"):
+        shutil.copy(home / f"tables/{name}.parquet", home / "pictures/tables")
+    study = STUDY.model_copy(update={"report": report, "tasks": ("level",)})
+    shown = render(home / "pictures", study)
     assert not shown.of("img") and "data:image" not in shown.html.replace("img-src data:", "")
     assert "Pictures are turned off" in shown.text
     assert "report.pictures" in shown.of("section", id="confidentiality")[0][1]
@@ -307,8 +373,9 @@ def test_pictures_outside_the_home_are_not_opened(tmp_path, home):
     assert len(shown.of("img")) == 5
 
 
-def test_the_same_input_gives_the_same_bytes(home, page):
-    assert render(home, out="again.html").html == page.html
+def test_the_same_input_gives_the_same_bytes(home):
+    study = STUDY.model_copy(update={"tasks": ("presence",)})
+    assert render(home, study, out="once.html").html == render(home, study, out="again.html").html
 
 
 def test_says_what_it_is_not_and_what_only_authors_can_say(page):
