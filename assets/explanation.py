@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from assets.common import OWNERS, code_version, logged, told, verdict
-from assets.training import same_study
+from assets.training import development_version, same_study
 from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
@@ -16,6 +16,7 @@ from resources.compute import Compute, reserved
 from resources.figures import as_metadata
 from resources.images import Images
 from resources.tables import Tables, markdown
+from resources.tracking import Tracking
 
 
 def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
@@ -42,6 +43,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         tables: dg.ResourceParam[Tables],
         images: dg.ResourceParam[Images],
         compute: dg.ResourceParam[Compute],
+        tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.explanation.explain import explain, most_probable
         from hnp_pipeline.training.inference import load_model
@@ -78,6 +80,11 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         counts = rows.group_by("level").aggregate([([], "count_all")]).rename_columns(["level", "pairs"])
         sheet = directory / "contact_sheet.jpg"
         shown = study.report.pictures and sheet.exists()
+        identity = {"settings": study.hash, "development_set": development_version(context)}
+        if run := tracking.run_of(kind="evaluation", task=task, **identity):
+            run.table(rows, "gradcam")
+            if shown:
+                run.artifact(sheet)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(rows)),
             metadata=tables.write(rows, folder / "gradcam.parquet")

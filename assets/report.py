@@ -1,4 +1,4 @@
-"""What people open: the tables to query, the report to read, the model to use."""
+"""What people open: the tables to query, the report to read."""
 
 import datetime
 import importlib.metadata
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import read_metadata, read_schema
 
-from assets.common import INTAKE, OWNERS, code_version, told, verdict
-from assets.training import development_version, parameters, same_study
+from assets.common import INTAKE, OWNERS, told, verdict
+from assets.training import development_version
 from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES
 from hnp_pipeline.automation.survey import known_collections, roles
@@ -136,41 +136,6 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         )
 
     return [warehouse, study_report]
-
-
-def build_registered_model(study: Study, task: str) -> list[dg.AssetsDefinition]:
-    """The asset `<task>/registered_model`."""
-
-    @dg.asset(
-        key_prefix=task,
-        deps=[[task, "fold_model"], [task, "cross_validation"]],
-        group_name=task,
-        op_tags=reserved(study.compute),
-        owners=OWNERS,
-        kinds={"mlflow", "safetensors"},
-        description="The four models as one, in MLflow's registry: from the bytes of radiographs to probabilities.",
-        code_version=code_version(["prediction", "imaging", "training/inference"], study.imaging),
-    )
-    def registered_model(
-        context: dg.AssetExecutionContext,
-        project: dg.ResourceParam[Project],
-        tracking: dg.ResourceParam[Tracking],
-    ) -> dg.MaterializeResult:
-        from resources.registry import register
-
-        with told():
-            same_study(project, task)
-        identity = {"settings": study.hash, "development_set": development_version(context)}
-        parent = tracking.parent(task, **identity)
-        with tracking.run(context, {"kind": "model", "task": task, **identity}, parent) as run:
-            run.params(parameters(study) | {"task": task})
-            version = register(run, f"{study.name}-{task}", project.home.task(task), tracking)
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{study.name}-{task}-{version}"),
-            metadata={"version": version, "mlflow_run": dg.MetadataValue.url(run.link)},
-        )
-
-    return [registered_model]
 
 
 def facts(context: dg.AssetExecutionContext, project: Project, tracking: Tracking) -> dict[str, Any]:

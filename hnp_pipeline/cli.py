@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hnp_pipeline.errors import SettingsError, StudyError
+from hnp_pipeline.vocabulary import NOTICE, TASKS, VIEWS
 
 if TYPE_CHECKING:
     from hnp_pipeline.study import Imaging
-
-DISCLAIMER = "Not a diagnostic device: for research only."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,9 +65,13 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="predict for new radiographs of one patient")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    predict.add_argument("--task", choices=["presence", "level", "multitask"], default="level")
+    predict.add_argument("--task", choices=TASKS, default="level")
+    predict.add_argument("--age", type=_age, metavar="YEARS", help="for models that take the age as an input")
     predict.add_argument(
-        "--age", type=float, metavar="YEARS", help="for models that take the age as an input"
+        "--views",
+        type=_views,
+        metavar="VIEW,…",
+        help="of each image in turn, for models that take them (LAT,AP)",
     )
     predict.add_argument(
         "--heatmaps", type=Path, metavar="DIR", help="write a heat map for each image and level"
@@ -112,6 +115,20 @@ def _positive(text: str) -> int:
     return value
 
 
+def _age(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 120:
+        raise argparse.ArgumentTypeError("must lie in 0 to 120 years")
+    return value
+
+
+def _views(text: str) -> list[str]:
+    views = text.split(",")
+    if not set(views) <= set(VIEWS):
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(VIEWS)}, with commas between")
+    return views
+
+
 def _phantom(options: argparse.Namespace) -> int:
     from hnp_pipeline.phantom.export import write_phantom
     from hnp_pipeline.progress import throttled
@@ -144,15 +161,30 @@ def _readings(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from hnp_pipeline.prediction import Ensemble
     from hnp_pipeline.project import resolve
+    from resources.compute import Compute
 
+    if options.views and len(options.views) != len(options.images):
+        raise SettingsError(f"--views names {len(options.views)} views for {len(options.images)} images")
     project = resolve(os.environ, home=options.home)
-    ensemble = Ensemble.load(project.home.task(options.task), project.study.evaluation, project.study.intake)
+    study = project.study
+    # the device of the evaluation, whose arithmetic the probabilities then share
+    device = Compute(study.compute).device()
+    ensemble = Ensemble.load(project.home.task(options.task), study.evaluation, study.intake, device)
+    found = ensemble.predict_patient(options.images, options.age, options.heatmaps, options.views)
     print(f"{'level':8} {'probability':>11} {'threshold':>9} predicted")
-    for row in ensemble.predict_patient(options.images, options.age, options.heatmaps):
+    for row in found:
         cut = "–" if row.threshold is None else f"{row.threshold:.4f}"
         decided = "–" if row.predicted is None else row.predicted
         print(f"{row.level:8} {row.probability:11.6f} {cut:>9} {decided}")
-    print(DISCLAIMER)
+    for flag, takes in (("age", ensemble.takes_age), ("views", ensemble.takes_views)):
+        given = getattr(options, flag) is not None
+        if takes != given:
+            print(
+                f"--{flag} {'is not used by this model' if given else 'not given: the training mean stands in'}"
+            )
+    if options.heatmaps:
+        print(f"heat maps in {options.heatmaps}")
+    print(NOTICE)
     return 0
 
 

@@ -12,18 +12,22 @@ from hnp_pipeline.project import resolve
 from hnp_pipeline.tables import read_table, write_table
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from resources.tracking import Tracking
 
 _PREDICTIONS = "test_image_predictions.parquet"
+_SHORTEST = 4  # characters of an id's beginning
 
 
 def compare(home: Path | None, first: str, second: str) -> int:
-    """Print the differences, and keep them with the first run as `comparisons/<second>.parquet`.
+    """Print the differences, and keep them in MLflow as a run of their own.
 
-    A run is named by its id, and may be an evaluation run or the task run above it.
+    A run is named by its id, the beginning of it that no other has, or its name; it may be an evaluation run or the
+    task run above it.
 
     Raises:
-        SettingsError: there is no such run in this home.
+        SettingsError: there is no such run in this home, or several, or it is of a kind that cannot be compared.
         StepError: a run holds no test predictions, or they cannot be paired.
     """
     from hnp_pipeline.evaluation import comparisons
@@ -33,34 +37,50 @@ def compare(home: Path | None, first: str, second: str) -> int:
     if not (project.home.mlflow / "mlflow.db").exists():
         raise SettingsError(f"{project.home.root} holds no MLflow runs: run the study first (hnp run)")
     tracking = Tracking(project.home, project.study.name)
-    runs = [_evaluation_run(tracking, name) for name in (first, second)]
+    a, b = (_evaluation_run(tracking, _run(tracking, name), name) for name in (first, second))
+    if a.info.run_id == b.info.run_id:
+        raise SettingsError(f"{first} and {second} are the same run: give two")
+    ids = (a.info.run_id, b.info.run_id)
+    titles = [f"{run.info.run_name} ({run.info.run_id[:8]})" for run in (a, b)]
     with tempfile.TemporaryDirectory() as folder:
-        a, b = (comparisons.ensembles(_predictions(tracking, run, Path(folder) / run)) for run in runs)
-        (task_a, scores_a), (task_b, scores_b) = next(iter(a.items())), next(iter(b.items()))
-        names = (f"{task_a} {runs[0][:8]}", f"{task_b} {runs[1][:8]}")
-        table = comparisons.compare(scores_a, scores_b, names, project.study.evaluation)
-        file = Path(folder) / f"{runs[1]}.parquet"
-        write_table(table, file)
-        tracking.client.log_artifact(runs[0], str(file), "comparisons")
-    print(_told(table, names))
+        scores = [comparisons.ensembles(_predictions(tracking, run, Path(folder) / run)) for run in ids]
+        one, other = (next(iter(s.values())) for s in scores)
+        table = comparisons.compare(one, other, (titles[0], titles[1]), project.study.evaluation)
+        kept = _keep(tracking, table, ids, titles, project.study.evaluation.hash, Path(folder))
+    print(_told(table, titles))
+    print(f"kept in MLflow as {kept}")
     return 0
 
 
-def _evaluation_run(tracking: "Tracking", name: str) -> str:
-    from mlflow.exceptions import MlflowException
+def _run(tracking: "Tracking", name: str) -> "Run":
+    runs = tracking.runs()
+    found = (
+        [r for r in runs if r.info.run_id == name]
+        or [r for r in runs if r.info.run_name == name]
+        or [r for r in runs if len(name) >= _SHORTEST and r.info.run_id.startswith(name)]
+    )
+    if not found:
+        raise SettingsError(
+            f"there is no MLflow run {name} in {tracking.home.root}: give an id, its beginning, or a name"
+        )
+    if len(found) > 1:
+        several = ", ".join(f"{r.info.run_id[:8]} ({r.info.run_name})" for r in found[:8])
+        raise SettingsError(f"{name} may be any of {len(found)} runs: {several}: give an id")
+    return found[0]
 
-    try:
-        run = tracking.client.get_run(name)
-    except MlflowException:
-        raise SettingsError(f"there is no MLflow run {name} in {tracking.home.root}") from None
+
+def _evaluation_run(tracking: "Tracking", run: "Run", name: str) -> "Run":
     tags = run.data.tags
-    if tags.get("hnp.kind") != "task":
-        return run.info.run_id
+    kind = tags.get("hnp.kind")
+    if kind == "evaluation":
+        return run
+    if kind != "task":
+        raise SettingsError(f"{name} is a run of kind {kind}: give a task's run, or its run on the test set")
     identity = {k: tags[f"hnp.{k}"] for k in ("task", "settings", "development_set")}
     found = tracking.find(kind="evaluation", **identity)
     if found is None:
         raise StepError(f"the run {name} has not been evaluated on a test set")
-    return found
+    return tracking.client.get_run(found)
 
 
 def _predictions(tracking: "Tracking", run: str, folder: Path) -> pa.Table:
@@ -76,15 +96,45 @@ def _predictions(tracking: "Tracking", run: str, folder: Path) -> pa.Table:
     return table
 
 
-def _told(table: pa.Table, names: tuple[str, str]) -> str:
+def _keep(
+    tracking: "Tracking",
+    table: pa.Table,
+    ids: tuple[str, str],
+    titles: list[str],
+    settings: str,
+    folder: Path,
+) -> str:
+    """The run that holds the comparison, made unless it is there: the same two runs compare the same each time."""
+    name = " less ".join(titles)
+    tags = {"kind": "comparison", "first": ids[0], "second": ids[1], "settings": settings}
+    if tracking.find(**tags) is None:
+        with tracking.alone(name, tags) as run:
+            rows = table.to_pylist()
+            figures = {"difference": "", "ci_low": "_low", "ci_high": "_high", "p_value": "_p"}
+            run.metrics(
+                {
+                    f"difference_{r['level']}_{r['unit']}{ending}": r[column]
+                    for r in rows
+                    for column, ending in figures.items()
+                }
+            )
+            write_table(table, folder / "comparison.parquet")
+            run.artifact(folder / "comparison.parquet")
+            run.table(table, "comparison")
+    return name
+
+
+def _told(table: pa.Table, titles: list[str]) -> str:
     def number(value: float | None) -> str:
         return "–" if value is None else f"{value:.3f}"
 
+    rows = table.to_pylist()
     lines = [
-        f"AUC of {names[0]} less {names[1]}",
+        f"AUC of {titles[0]} less {titles[1]}",
+        f"on the {rows[0]['images']} test images of {rows[0]['patients']} patients that both have",
         f"{'unit':8} {'level':6} {'first':>6} {'second':>6} difference (95 % interval)      p",
     ]
-    for row in table.to_pylist():
+    for row in rows:
         interval = f"{number(row['difference']):>7} ({number(row['ci_low'])} to {number(row['ci_high'])})"
         figures = f"{number(row['auc_first']):>6} {number(row['auc_second']):>6}"
         lines.append(f"{row['unit']:8} {row['level']:6} {figures} {interval:27} {number(row['p_value'])}")

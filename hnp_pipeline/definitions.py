@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import cohort, evaluation, explanation, imaging, intake, report, screening, training
+from assets import cohort, evaluation, explanation, imaging, intake, registry, report, screening, training
 from hnp_pipeline.automation.cluster import executor
 from hnp_pipeline.automation.jobs import jobs
 from hnp_pipeline.automation.sensors import automation
@@ -27,7 +27,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
             *training.build(study, task),
             *evaluation.build(study, task),
             *explanation.build(study, task),
-            *report.build_registered_model(study, task),
+            *registry.build(study, task),
         )
     ]
     return [

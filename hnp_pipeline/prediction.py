@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hnp_pipeline.errors import StepError
+from hnp_pipeline.errors import SettingsError, StepError
 from hnp_pipeline.evaluation.ensemble import decisions, mean_threshold
 from hnp_pipeline.evaluation.scores import Scores
 from hnp_pipeline.evaluation.thresholds import decide
@@ -14,12 +14,13 @@ from hnp_pipeline.explanation.gradcam import gradcam
 from hnp_pipeline.explanation.overlays import heat_image, overlay
 from hnp_pipeline.imaging.clahe import prepare, reduction
 from hnp_pipeline.imaging.decoding import decode_gray
-from hnp_pipeline.imaging.files import open_regular
+from hnp_pipeline.imaging.files import open_regular, read_picture
 from hnp_pipeline.imaging.formats import UnreadableImageError, read_header
+from hnp_pipeline.imaging.plausibility import require_radiograph
 from hnp_pipeline.study import Evaluation, Imaging, Intake
 from hnp_pipeline.tables import read_table, replacing
-from hnp_pipeline.training.inference import FoldModel, load_model, predict
-from hnp_pipeline.vocabulary import FOLDS, LEVEL_TITLES
+from hnp_pipeline.training.inference import FoldModel, load_model, predict, predict_patients
+from hnp_pipeline.vocabulary import FOLDS, LEVEL_TITLES, NOTICE
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,22 @@ class Prediction:
     probability: float
     threshold: float | None
     predicted: int | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the ensemble says of patients.
+
+    Attributes:
+        probability: float64 (P, levels).
+        predicted: (P, levels) 1, 0, or NaN where no threshold could be had.
+    """
+
+    probability: np.ndarray
+    predicted: np.ndarray
+
+
+Views = Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -86,98 +103,160 @@ class Ensemble:
         """Pictures as the models were trained on them.
 
         Raises:
-            UnreadableImageError: one is not a readable JPEG, PNG or DICOM image.
+            UnreadableImageError: one is not a readable JPEG, PNG or DICOM image, or cannot be a radiograph.
         """
         imaging = self.models[0].imaging
         return Pixels(np.stack([_prepared(image, imaging, self.intake.maximum_pixels) for image in images]))
 
-    def probabilities(self, pixels: Pixels, age: float | None = None) -> np.ndarray:
-        """The four models' mean probability of each picture: float64 (n, levels)."""
-        ages = None if age is None else np.full(len(pixels), age)
-        return predict(self.models, pixels, ages).mean(axis=0)
+    @property
+    def takes_age(self) -> bool:
+        """Whether the models take the age as an input; one that is not known stands as the training mean."""
+        return "age" in self.models[0].task.known
+
+    @property
+    def takes_views(self) -> bool:
+        """Whether the models are told each picture's view."""
+        return self.models[0].task.pooled
+
+    def answers(
+        self,
+        pixels: Pixels,
+        patient: np.ndarray,
+        ages: np.ndarray | None = None,
+        views: Views | None = None,
+    ) -> Answers:
+        """Probability and decision for each patient from all the patient's pictures, as in the evaluation (design 8).
+
+        Args:
+            pixels: of n pictures.
+            patient: (n,) whose each is; the answers come in the order of np.unique(patient).
+            ages: (n,) years, NaN where not known.
+            views: (n,) likewise, None where not known.
+        """
+        return self._decided(self._by_patient(pixels, patient, ages, views)[0])
 
     def predict_patient(
-        self, paths: Sequence[Path], age: float | None = None, heatmaps: Path | None = None
+        self,
+        paths: Sequence[Path],
+        age: float | None = None,
+        heatmaps: Path | None = None,
+        views: Views | None = None,
     ) -> list[Prediction]:
-        """Several pictures as one patient: the mean over them, then the decision, as in the evaluation (design 8).
+        """Several pictures as one patient.
 
         Args:
             paths: the pictures.
             age: in years, for models that take it as an input.
             heatmaps: a folder for an overlay of each picture and level; none: no heat maps.
+            views: of each picture, for models that take them.
 
         Raises:
-            StepError: a picture cannot be read, or the folder cannot be written.
+            StepError: a picture cannot be read, or is no radiograph.
+            SettingsError: the folder cannot be written.
         """
         pixels = self.pixels_of(paths)
         ages = None if age is None else np.full(len(pixels), age)
-        each = predict(self.models, pixels, ages)  # (models, n, levels)
-        of_patient = each.mean(axis=1)
-        together = of_patient.mean(axis=0)
-        decided = decisions(
-            [self._scores(p[None]) for p in of_patient],
-            self.thresholds,
-            self._scores(together[None]),
-            self.evaluation.decision,
-        )[0]
+        of_patient, of_image = self._by_patient(pixels, np.zeros(len(pixels), np.int64), ages, views)
+        answers = self._decided(of_patient)
         if heatmaps is not None:
-            self._write_heatmaps(pixels, each.mean(axis=0), ages, heatmaps)
+            try:
+                self._write_heatmaps(pixels, of_image.mean(axis=0), ages, views, heatmaps)
+            except OSError as error:
+                raise SettingsError(f"no heat map can be written to {heatmaps}: {error.strerror}") from None
         cuts = mean_threshold(self.thresholds)
+        said, decided = answers.probability[0], answers.predicted[0]
         return [
             Prediction(
                 level,
-                float(together[i]),
+                float(said[i]),
                 None if np.isnan(cuts[i]) else float(cuts[i]),
                 None if np.isnan(decided[i]) else int(decided[i]),
             )
             for i, level in enumerate(self.levels)
         ]
 
+    def _by_patient(
+        self, pixels: Pixels, patient: np.ndarray, ages: np.ndarray | None, views: Views | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Each model's probabilities of patients (models, P, levels) and of pictures (models, n, levels).
+
+        Where models answer for patients, a picture has its patient's.
+        """
+        _, code = np.unique(patient, return_inverse=True)
+        if self.takes_views:
+            asked = None if views is None else np.array(views, object)
+            of_patient = predict_patients(self.models, pixels, code, ages, asked).probability
+            return of_patient, of_patient[:, code]
+        each = predict(self.models, pixels, ages)
+        order = np.argsort(code, kind="stable")
+        first = np.searchsorted(code[order], np.arange(code.max() + 1))
+        sums = np.add.reduceat(each[:, order], first, axis=1)
+        return sums / np.bincount(code)[:, None], each
+
+    def _decided(self, of_patient: np.ndarray) -> Answers:
+        together = of_patient.mean(axis=0)
+        models = [self._scores(p) for p in of_patient]
+        rule = self.evaluation.decision
+        return Answers(together, decisions(models, self.thresholds, self._scores(together), rule))
+
     def pixels_of(self, paths: Sequence[Path]) -> Pixels:
         """The pictures in these files.
 
         Raises:
-            StepError: one cannot be read; the message counts from 1 and holds no file name.
+            SettingsError: there is no such file.
+            StepError: one cannot be used; the message counts from 1 and holds no file name.
         """
+        if missing := [n for n, path in enumerate(paths, 1) if not path.exists()]:
+            raise SettingsError(f"image {missing[0]} of {len(paths)}: there is no such file")
         read = []
         for number, path in enumerate(paths, 1):
             try:
                 with open_regular(path) as file:
-                    read.append(self.pixels([file.readall()]).array[0])
+                    data = read_picture(file, self.intake.maximum_pixels)
+                read.append(self.pixels([data]).array[0])
             except (OSError, UnreadableImageError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
                 raise StepError(f"image {number} of {len(paths)} is no readable radiograph: {why}") from None
         return Pixels(np.stack(read))
 
     def _write_heatmaps(
-        self, pixels: Pixels, probability: np.ndarray, ages: np.ndarray | None, directory: Path
+        self,
+        pixels: Pixels,
+        probability: np.ndarray,
+        ages: np.ndarray | None,
+        views: Views | None,
+        directory: Path,
     ) -> None:
         import cv2
 
         n, k = probability.shape
         positions, units = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
-        heats = gradcam(self.models, pixels, positions, units, None if ages is None else ages[positions])
+        heats = gradcam(
+            self.models,
+            pixels,
+            positions,
+            units,
+            None if ages is None else ages[positions],
+            views=None if views is None else np.array(views, object)[positions],
+        )
         decided = decide(probability, mean_threshold(self.thresholds))
         for heat, i, j in zip(heats, positions, units, strict=True):
             picture = pixels.array[i]
             said = {1.0: "herniation", 0.0: "no herniation"}.get(float(decided[i, j]), "no decision")
             words = f"{LEVEL_TITLES[self.levels[j]]}  p {probability[i, j]:.2f}  model: {said}"
-            shown = overlay(picture, heat_image(heat, picture.shape), words, None)
+            shown = overlay(picture, heat_image(heat, picture.shape), words, None, NOTICE)
             with replacing(directory / f"{i + 1:02d}_{self.levels[j]}.jpg") as temporary:
                 temporary.write_bytes(cv2.imencode(".jpg", shown)[1].tobytes())
 
     def _scores(self, probability: np.ndarray) -> Scores:
-        one = np.zeros(1, np.int64)
-        return Scores(
-            self.levels,
-            probability,
-            np.zeros(probability.shape, np.int8),
-            one,
-            np.array(["patient"]),
-            np.array(["patient"]),
-        )
+        """Of patients (P, levels), whose labels are not known and not asked for."""
+        patient = np.arange(len(probability))
+        labels = np.zeros(probability.shape, np.int8)
+        return Scores(self.levels, probability, labels, patient, patient, patient)
 
 
 def _prepared(image: bytes, imaging: Imaging, maximum_pixels: int) -> np.ndarray:
     header = read_header(image, maximum_pixels)
-    return prepare(decode_gray(image, header, reduction(header.width, header.height, imaging)), imaging)
+    gray = decode_gray(image, header, reduction(header.width, header.height, imaging))
+    require_radiograph(image, header, gray)
+    return prepare(gray, imaging)

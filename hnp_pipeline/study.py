@@ -127,6 +127,17 @@ class Evaluation(Section):
     seed: int = 2022
 
 
+class Succession(Section):
+    """When a new model takes over as champion (`evaluation/succession.py`)."""
+
+    margin: Annotated[float, Field(ge=0, le=0.5)] = (
+        0.01  # by how much its validation AUC may be worse, at most
+    )
+    shared_images: Annotated[float, Field(ge=0, le=1)] = (
+        0.5  # of the larger development set, else no comparison
+    )
+
+
 class Explanation(Section):
     """Grad-CAM (design 9)."""
 
@@ -195,6 +206,7 @@ class Study(Section):
     imaging: Imaging = Imaging()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    succession: Succession = Succession()
     explanation: Explanation = Explanation()
     report: Report = Report()
     compute: Compute = Compute()

@@ -29,6 +29,8 @@ FOLDS = (0, 1, 2, 3)
 
 TABLES_IN = ("xrays", "mri_readings", "surgeries")
 
+NOTICE = "Not a diagnostic device: for research only."  # on everything that a model says of a patient
+
 
 class Split(StrEnum):
     """Which half of the study an image belongs to; a collection's role has the same names."""

@@ -19,12 +19,13 @@ import pyarrow.csv as csv
 
 from hnp_pipeline.automation.orphans import locked
 from hnp_pipeline.home import Home
+from hnp_pipeline.vocabulary import NOTICE
 from resources.checkout import code_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-NOTICE = "Research software, no diagnostic device."
 _SAMPLED = 15  # seconds between two looks at CPU, memory, disk and GPU while a fold trains
 
 # What makes two runs the same attempt at the same thing: an unfinished one is reopened, not repeated.
@@ -88,6 +89,11 @@ class Tracking:
         )
         return found[0].info.run_id if found else None
 
+    def run_of(self, **identity: str) -> "TrackedRun | None":
+        """What `find` finds, to add to; it stays as it ended."""
+        found = self.find(**identity)
+        return TrackedRun(self, found) if found else None
+
     def parent(self, task: str, settings: str, development_set: str) -> str:
         """The task's parent run for these settings and this development set; made if need be."""
         with locked(self.home.mlflow / "parent.lock", wait=True):
@@ -101,11 +107,36 @@ class Tracking:
                 return run_id
             return self._create(identity)
 
-    def _create(self, tags: Mapping[str, str], others: Mapping[str, str] | None = None) -> str:
-        """A new run, named by its tags: `level 3f2a91 fold 2`."""
+    def runs(self) -> list["Run"]:
+        """Every run of the home, the latest first."""
+        experiments = [e.experiment_id for e in self.client.search_experiments()]
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                experiments, order_by=["start_time DESC"], max_results=1000, page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    @contextmanager
+    def alone(self, name: str, tags: Mapping[str, str]) -> Iterator["TrackedRun"]:
+        """A run of its own, of no Dagster step; it ends as `run` does."""
+        run_id = self._create(tags, name=name)
+        with self._ending(run_id):
+            yield TrackedRun(self, run_id)
+
+    def _create(
+        self, tags: Mapping[str, str], others: Mapping[str, str] | None = None, name: str | None = None
+    ) -> str:
+        """A new run, if need be named by its tags: `level 3f2a91 fold 2`."""
         kind = tags["kind"]
-        last = {"task": "", "fold": f" fold {tags.get('fold')}", "evaluation": " test"}.get(kind, f" {kind}")
-        name = f"{tags.get('task') or tags['collection']} {tags['settings'][:6]}{last}"
+        if name is None:
+            ending = {"task": "", "fold": f" fold {tags.get('fold')}", "evaluation": " test"}
+            of = tags.get("task") or tags["collection"]
+            name = f"{of} {tags['settings'][:6]}{ending.get(kind, f' {kind}')}"
         named = {f"hnp.{k}": v for k, v in tags.items()}
         note = {"mlflow.note.content": f"{_NOTES[kind]} {NOTICE}", "mlflow.source.name": "hnp_pipeline"}
         all_tags = {**named, **note, **code_tags(), **(others or {})}

@@ -51,3 +51,61 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared folder is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory) -> Path:
+    """A home with four fold models of the task `level` that were never trained, and thresholds; not to be changed."""
+    import json
+
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import torch
+
+    from hnp_pipeline import schemas, study
+    from hnp_pipeline.training.backbone import build_model
+    from hnp_pipeline.training.inference import save_model
+    from hnp_pipeline.vocabulary import FOLDS, LEVELS
+
+    home = tmp_path_factory.mktemp("small") / "home"
+    training = study.Training(backbone="test_efficientnet", weights=study.Weights(source="random"))
+    settings = {"training": training, "imaging": study.Imaging(size=64)}
+    for fold in FOLDS:
+        torch.manual_seed(fold)
+        folder = home / "models" / "level" / f"fold={fold}"
+        folder.mkdir(parents=True)
+        facts = {"task": "level", "fold": fold, "age": {"mean": 50, "std": 15}, "views": []}
+        facts |= {k: json.loads(v.model_dump_json()) for k, v in settings.items()}
+        network = build_model(training, len(LEVELS), 0, pretrained=False)
+        torch.nn.init.normal_(network.classifier.weight, 0, 0.5)  # so that pictures differ
+        save_model(network.state_dict(), folder, facts | {"memory_format": "channels_last"})
+    rows = {
+        "task": ["level"] * 20,
+        "fold": np.repeat(FOLDS, 5).astype(np.int32),
+        "level": list(LEVELS) * 4,
+        "threshold": [None, *np.linspace(0.3, 0.7, 19)],
+    }
+    table = pa.table(rows, schema=schemas.schema(schemas.THRESHOLDS))
+    pq.write_table(table, home / "models" / "level" / "thresholds.parquet")
+    return home
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory) -> "list[Path]":
+    """Three pictures that may be radiographs, as JPEG."""
+    import cv2
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("films")
+    y, x = np.mgrid[:200, :160] / 100
+    paths = []
+    for i in range(3):
+        gray = (
+            128
+            + 60 * np.sin(3 * x + i) * np.cos((2 + i) * y)
+            + np.random.default_rng(i).normal(0, 8, x.shape)
+        )
+        paths.append(folder / f"{i}.jpg")
+        cv2.imwrite(str(paths[-1]), np.clip(gray, 0, 255).astype(np.uint8))
+    return paths

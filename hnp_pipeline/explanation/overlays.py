@@ -15,7 +15,9 @@ def heat_image(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.rint(255 * np.clip(large, 0, 1)).astype(np.uint8)
 
 
-def overlay(picture: np.ndarray, heat: np.ndarray, caption: str, correct: bool | None) -> np.ndarray:
+def overlay(
+    picture: np.ndarray, heat: np.ndarray, caption: str, correct: bool | None, notice: str | None = None
+) -> np.ndarray:
     """A radiograph under its heat, with a caption below on green (right), red (wrong) or gray (not known).
 
     Cold places show the radiograph as it is, the hottest half of it.
@@ -25,6 +27,7 @@ def overlay(picture: np.ndarray, heat: np.ndarray, caption: str, correct: bool |
         heat: uint8 (H, W), 255 the hottest.
         caption: ASCII, since OpenCV's font has no other letters; it names no patient.
         correct: whether the model was right.
+        notice: a second line, ASCII too.
 
     Returns:
         uint8 (H', W', 3), BGR as OpenCV writes it.
@@ -35,7 +38,8 @@ def overlay(picture: np.ndarray, heat: np.ndarray, caption: str, correct: bool |
     share = (hot / 510).astype(np.float32)[..., None]
     colour = cv2.applyColorMap(hot, cv2.COLORMAP_TURBO)
     mixed = np.rint((1 - share) * gray[..., None] + share * colour).astype(np.uint8)
-    return np.vstack([mixed, _strip(caption, mixed.shape[1], correct)])
+    lines = [_strip(words, mixed.shape[1], correct) for words in (caption, notice) if words]
+    return np.vstack([mixed, *lines])
 
 
 def _strip(caption: str, width: int, correct: bool | None) -> np.ndarray:

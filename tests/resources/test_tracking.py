@@ -38,7 +38,7 @@ def test_a_run_is_found_by_name_and_tags_and_lies_under_its_task(tracking):
     assert run.info.status == "FINISHED"
     tags = run.data.tags
     assert {tags[f"hnp.{k}"] for k in TAGS} == set(TAGS.values())
-    assert tags["hnp.code"] and "no diagnostic device" in tags["mlflow.note.content"]
+    assert tags["hnp.code"] and "Not a diagnostic device" in tags["mlflow.note.content"]
     parent = tracking.client.get_run(tags["mlflow.parentRunId"])
     assert parent.info.run_name == "level 3f2a91" and parent.data.tags["hnp.kind"] == "task"
     assert tracking.find(**TAGS) == run.info.run_id
