@@ -8,7 +8,16 @@ import pyarrow.compute as pc
 from pyarrow.parquet import read_metadata
 
 from assets.common import OWNERS, code_version, logged, told, verdict
-from hnp_pipeline.automation.survey import COLLECTIONS, RAW_COLLECTION, WITHDRAWALS
+from hnp_pipeline.automation.survey import (
+    COLLECTIONS,
+    COLLECTIONS_THERE,
+    RAW_COLLECTION,
+    WITHDRAWALS,
+    known_collections,
+    look,
+    still_there,
+)
+from hnp_pipeline.errors import SettingsError
 from hnp_pipeline.intake.collection import open_collection
 from hnp_pipeline.intake.mri_readings import read_mri_readings
 from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
@@ -39,6 +48,24 @@ RAW = [
         owners=OWNERS,
     ),
 ]
+
+
+@dg.asset_check(
+    asset=RAW_COLLECTION,
+    name=COLLECTIONS_THERE.name,
+    description="No collection that the study uses has gone from the raw folder. Told by the sensor and by `hnp run`, too.",
+)
+def collections_there(
+    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+) -> dg.AssetCheckResult:
+    """Look at the raw folder now."""
+    with told():
+        if project.raw is None:
+            raise SettingsError("no raw folder: run `hnp run --raw DIR` once")
+        seen = still_there(look(project.raw, known_collections(context.instance), {}))
+    return dg.AssetCheckResult(
+        passed=seen.passed, severity=seen.severity, description=seen.description, metadata=seen.metadata
+    )
 
 
 def build(study: Study) -> list[dg.AssetsDefinition]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.common import FOLDS, OWNERS, TRAINING_POOL, code_version, logged, told, verdict
+from assets.epochs import Epochs
 from hnp_pipeline import schemas, vocabulary
 from hnp_pipeline.cohort.examples import by_content
 from hnp_pipeline.errors import StepError
@@ -16,7 +17,7 @@ from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study, dump_study
 from hnp_pipeline.tables import content_hash, read_table, write_table
 from resources.compute import Compute, reserved
-from resources.figures import as_metadata, lines, roc, roc_curves
+from resources.figures import as_metadata, roc, roc_curves
 from resources.images import Images
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
@@ -55,7 +56,6 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.training.engine import train_fold
-        from hnp_pipeline.training.epochs import EpochResult
         from hnp_pipeline.training.results import NonFiniteError
 
         fold, directory = int(context.partition_key), project.home.fold(task, int(context.partition_key))
@@ -66,28 +66,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         with tracking.run(context, tags, parent) as run, run.watched():
             run.params(parameters(study) | {"task": task, "fold": fold})
             run.dataset("development_set", identity["development_set"], examples.num_rows, "training")
-            known = run.steps("loss")
-
-            def on_epoch(epoch: EpochResult) -> None:
-                if epoch.epoch in known:  # told again by a training that goes on
-                    return
-                aucs = {f"auc_{name}": value for name, value in epoch.auc.items()}
-                run.metrics(
-                    {
-                        "loss": epoch.loss,
-                        "validation_loss": epoch.validation_loss,
-                        "auc": epoch.mean_auc,
-                        "learning_rate": epoch.learning_rate,
-                        "seconds": epoch.seconds,
-                        **aucs,
-                    },
-                    step=epoch.epoch,
-                )
-                auc = "not computable" if epoch.mean_auc is None else f"{epoch.mean_auc:.3f}"
-                context.log.info(
-                    f"epoch {epoch.epoch} of {epoch.epochs} done: loss {epoch.loss:.3f}, validation AUC {auc}"
-                )
-
+            epochs = Epochs(context, run)
             with told():
                 try:
                     result = train_fold(
@@ -101,7 +80,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                         compute.threads,
                         compute.device(),
                         logged(context),
-                        on_epoch,
+                        epochs,
                     )
                 except NonFiniteError as error:
                     raise error.named(examples) from None
@@ -112,14 +91,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             stages = {f"seconds_{k}": v for k, v in result.seconds.items()}
             stages["data_share_of_step"] = result.data_share
             run.metrics(stages)
-            curves = lines(
-                {
-                    "loss": [e.loss for e in result.history],
-                    "validation loss": [e.validation_loss for e in result.history],
-                    "validation AUC": [e.mean_auc for e in result.history],
-                },
-                "epoch",
-            )
+            curves = epochs.curves
             run.picture(curves, "curves")
             run.picture(roc(roc_curves(result.predictions)), "roc_validation")
         model = described(directory)

@@ -93,10 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     _home(cache)
     cache.set_defaults(command=_cache)
 
-    ui = commands.add_parser("ui", help="the Dagster UI and the MLflow UI on this home")
+    ui = commands.add_parser("ui", help="the Dagster UI, the MLflow UI and the report of this home")
     ui.add_argument("--host", default="127.0.0.1")
     ui.add_argument("--port", type=_positive, default=3000, help="of the Dagster UI")
     ui.add_argument("--mlflow-port", type=_positive, default=5000)
+    ui.add_argument("--report-port", type=_positive, default=3001)
     _home(ui)
     ui.set_defaults(command=_ui)
     return parser
@@ -219,4 +220,4 @@ def _in_words(imaging: "Imaging") -> str:
 def _ui(options: argparse.Namespace) -> int:
     from hnp_pipeline.command import ui
 
-    return ui(options.home, options.host, options.port, options.mlflow_port)
+    return ui(options.home, options.host, options.port, options.mlflow_port, options.report_port)

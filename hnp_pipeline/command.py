@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hnp_pipeline.automation.survey import Survey
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
+_A_LOOK = 5.0  # seconds for which a sensor of `hnp ui` may hold a home's lock
 
 
 def run(home: Path | None, raw: Path | None, profile: str | None, until: str, wait: bool) -> int:
@@ -42,7 +43,7 @@ def run(home: Path | None, raw: Path | None, profile: str | None, until: str, wa
 
     prepare(project.home)
     try:
-        with locked(project.home.root / "run.lock", wait=wait):
+        with locked(project.home.root / "run.lock", wait=wait, patience=_A_LOOK):
             with locked(project.home.root / "children.lock", wait=True):
                 pass  # a killed command's last run is gone too
             remember(project)
@@ -129,8 +130,8 @@ def _where(home: Home) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def ui(home: Path | None, host: str, port: int, mlflow_port: int) -> int:
-    """`hnp ui`: Dagster's webserver and daemon and the MLflow server, until Ctrl-C."""
+def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: int) -> int:
+    """`hnp ui`: Dagster's webserver and daemon, the MLflow server, and the report, until Ctrl-C."""
     project = resolve(os.environ, home=home)
     prepare(project.home)
     if not project.home.settings.exists():
@@ -141,13 +142,17 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int) -> int:
     _ = tracking.client  # makes the database, so that the server finds it
     programs = Path(sys.executable).parent
     workspace = ["-w", str(_REPOSITORY / "workspace.yaml")]
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         "Dagster UI": [programs / "dagster-webserver", *workspace, "-h", host, "-p", str(port)],
         "Dagster daemon": [programs / "dagster-daemon", "run", *workspace],
         "MLflow UI": [
             *(programs / "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1"),
             *("--backend-store-uri", tracking.store, "--registry-store-uri", tracking.store),
             *("--artifacts-destination", str(project.home.mlflow / "artifacts")),
+        ],
+        "Report": [
+            *(sys.executable, "-m", "http.server", str(report_port), "--bind", host),
+            *("--directory", str(project.home.report.parent)),  # and nothing else of the home
         ],
     }
     project.home.logs.mkdir(parents=True, exist_ok=True)
@@ -170,7 +175,8 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int) -> int:
                     start_new_session=True,
                 )
         print(
-            f"Dagster UI  http://{host}:{port}\nMLflow UI   http://{host}:{mlflow_port}\nCtrl-C ends both",
+            f"Dagster UI  http://{host}:{port}\nMLflow UI   http://{host}:{mlflow_port}\n"
+            f"Report      http://{host}:{report_port}\nCtrl-C ends all",
             flush=True,
         )
         return _until_one_ends(started, project.home.logs)

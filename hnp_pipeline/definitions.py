@@ -54,6 +54,7 @@ def build_defs(project: Project, overrides: Mapping[str, Any] | None = None) -> 
     sensors, schedules = automation(project, assets)
     return dg.Definitions(
         assets=assets,
+        asset_checks=[intake.collections_there],
         jobs=jobs(project.study),
         sensors=sensors,
         schedules=schedules,

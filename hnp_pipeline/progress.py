@@ -22,18 +22,21 @@ def duration(seconds: float) -> str:
 def throttled(report: Report, seconds: float = 5.0) -> Report:
     """Pass on the first report, the last (fraction 1), and in between one every so many seconds.
 
-    The time left, by the pace so far, is added to each message.
+    The time left, by the pace since the first report, is added to each message: work may go on from its middle.
     """
     start = last = time.monotonic()
-    first = True
+    begun: float | None = None  # the fraction of the first report
 
     def wrapped(fraction: float, message: str) -> None:
-        nonlocal last, first
+        nonlocal start, last, begun
         now = time.monotonic()
-        if not first and fraction < 1 and now - last < seconds:
+        if begun is None:
+            start, begun = now, fraction
+        elif fraction < 1 and now - last < seconds:
             return
-        left = (now - start) * (1 - fraction) / fraction if 0 < fraction < 1 and now - start > 1 else 0
-        first, last = False, now
+        moved = begun < fraction < 1 and now - start > 1
+        left = (now - start) * (1 - fraction) / (fraction - begun) if moved else 0
+        last = now
         report(fraction, message + (f", {duration(left)} left" if left else ""))
 
     return wrapped

@@ -21,19 +21,24 @@ class BusyError(Exception):
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False, wait: bool = False, patience: float = 0.0) -> Iterator[None]:
     """Hold a lock that the kernel drops with its process, however that dies.
 
     Raises:
-        BusyError: another process holds it, and `wait` is false.
+        BusyError: another process holds it, `wait` is false, and `patience` (seconds) is over.
     """
+    end = time.monotonic() + patience
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise BusyError(os.pread(fd, 100, 0).decode()) from None
+        while True:
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise BusyError(os.pread(fd, 100, 0).decode()) from None
+                time.sleep(0.1)
         if not shared:
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)

@@ -1,6 +1,7 @@
 """What keeps the study up to date without anyone's click: two sensors, or a nightly schedule instead of them."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from hnp_pipeline.automation.planner import ATTEMPT, Plan, plan
 from hnp_pipeline.automation.survey import known_collections, look, register
 from hnp_pipeline.errors import StudyError
 from hnp_pipeline.project import Project
+from resources.tracking import Tracking
 
 Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
 
@@ -42,12 +44,22 @@ def automation(
 
     @dg.op(description="`hnp run` on this home: every step a Dagster run of its own.")
     def hnp_run(context: dg.OpExecutionContext) -> None:
-        command = [str(Path(sys.executable).parent / "hnp"), "run", "--home", str(project.home.root)]
+        command = [
+            str(Path(sys.executable).parent / "hnp"),
+            "run",
+            "--wait",
+            "--home",
+            str(project.home.root),
+        ]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
-            for line in process.stdout or ():
-                context.log.info(line.rstrip())
+            try:
+                for line in process.stdout or ():
+                    context.log.info(line.rstrip())
+            except BaseException:  # stopped in the UI: its runs end as cancelled
+                process.send_signal(signal.SIGINT)
+                raise
         if process.returncode:
             raise dg.Failure(
                 f"`hnp run` ended with {process.returncode}: see the log above", allow_retries=False
@@ -89,7 +101,8 @@ def _bring_up_to_date(
 ) -> dg.SensorResult | dg.SkipReason:
     try:
         with locked(project.home.root / "run.lock"):
-            clean_up(context.instance, context.log.info, only_command=False)
+            tracking = Tracking(project.home, project.study.name)
+            clean_up(context.instance, context.log.info, only_command=False, ended=tracking.end_orphans)
             made = plan(assets, context.instance, failed=failed_attempts(context.instance))
     except BusyError as other:
         return dg.SkipReason(f"`hnp run` is at work (process {other})")

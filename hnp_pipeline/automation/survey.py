@@ -20,6 +20,7 @@ from hnp_pipeline.vocabulary import Split
 COLLECTIONS = dg.DynamicPartitionsDefinition(name="collection")
 RAW_COLLECTION = dg.AssetKey("raw_collection")
 WITHDRAWALS = dg.AssetKey("withdrawals")
+COLLECTIONS_THERE = dg.AssetCheckKey(RAW_COLLECTION, "collections_there")
 _NOBODY = "nobody"
 
 
@@ -103,6 +104,20 @@ def register(survey: Survey, raw: Path, home: Home, instance: dg.DagsterInstance
     made = last[0].asset_materialization if last else None
     if made is None or (made.tags or {}).get("dagster/data_version") != mark:
         _report(instance, WITHDRAWALS, mark, {"delivered": mark != _NOBODY}, None)
+    _tell_vanished(survey, instance)
+
+
+def still_there(survey: Survey) -> dg.AssetCheckEvaluation:
+    """The verdict of the check `collections_there`."""
+    gone = ", ".join(survey.vanished)
+    return dg.AssetCheckEvaluation(
+        COLLECTIONS_THERE.asset_key,
+        COLLECTIONS_THERE.name,
+        passed=not gone,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"gone, its last good version stays in use: {gone}" if gone else "all are there",
+        metadata={"gone": dg.MetadataValue.json(survey.vanished)},
+    )
 
 
 def roles(home: Home) -> dict[str, Split]:
@@ -134,6 +149,16 @@ def _withdrawals_mark(raw: Path) -> str:
             stat = path.stat()
             return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
     return _NOBODY
+
+
+def _tell_vanished(survey: Survey, instance: dg.DagsterInstance) -> None:
+    """Report the check, where its verdict is another than the last time."""
+    verdict = still_there(survey)
+    last = instance.event_log_storage.get_latest_asset_check_execution_by_key([COLLECTIONS_THERE])
+    event = last[COLLECTIONS_THERE].event if COLLECTIONS_THERE in last else None
+    told = event.dagster_event.asset_check_evaluation_data if event and event.dagster_event else None
+    if told is None or (told.passed, told.description) != (verdict.passed, verdict.description):
+        instance.report_runless_asset_event(verdict)
 
 
 def _report(

@@ -69,8 +69,11 @@ def _train(
 ) -> FoldResult:
     torch.set_num_threads(threads_of(threads))
     with joined(device) as world, memory_told(job.name, job.training.batch_size):
-        state = FoldTraining(job, threads, device, report if world.first else silent, world)
+        report, epochs = report if world.first else silent, job.training.epochs
+        state = FoldTraining(job, threads, device, report, world)
         state.restore()
+        if state.resumed:
+            report(state.resumed / epochs, f"goes on after epoch {state.resumed}/{epochs}")
         for result in state.history:
             on_epoch(result)
         while not finished(state.history, job.training):
