@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hnp_pipeline import disk
 from hnp_pipeline.errors import SettingsError, StepError
 from hnp_pipeline.home import Home
+from hnp_pipeline.locks import BusyError, locked
 from hnp_pipeline.progress import duration
 from hnp_pipeline.project import Project, remember, resolve
 from hnp_pipeline.results import results
+from hnp_pipeline.tables import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +42,9 @@ def run(home: Path | None, raw: Path | None, profile: str | None, until: str, wa
 
     # Dagster's beta notices are its developers' business.
     warnings.filterwarnings("ignore", category=Warning, module="dagster.*")
-    from hnp_pipeline.automation.orphans import BusyError, locked
-
     prepare(project.home)
     try:
-        with locked(project.home.root / "run.lock", wait=wait, patience=_A_LOOK):
+        with writing(project.home.root), locked(project.home.root / "run.lock", wait=wait, patience=_A_LOOK):
             with locked(project.home.root / "children.lock", wait=True):
                 pass  # a killed command's last run is gone too
             remember(project)
@@ -60,12 +61,14 @@ def _run(project: Project, until: str, started: float) -> int:
     import dagster as dg
 
     from hnp_pipeline.automation.jobs import goals
-    from hnp_pipeline.automation.orphans import clean_up
+    from hnp_pipeline.automation.orphans import cancel_forgotten, clean_up
+    from hnp_pipeline.automation.planner import in_flight
     from hnp_pipeline.automation.room import Cluster, Machine
     from hnp_pipeline.automation.runner import bring_up_to_date
     from hnp_pipeline.automation.survey import known_collections, register, settled_look
     from hnp_pipeline.automation.worker import SERVER
     from hnp_pipeline.definitions import study_assets
+    from hnp_pipeline.leftovers import sweep
     from resources.tracking import Tracking
 
     assert project.raw is not None
@@ -79,6 +82,11 @@ def _run(project: Project, until: str, started: float) -> int:
 
     with _quiet(), dg.DagsterInstance.get() as instance:
         clean_up(instance, say, only_command=True, ended=tracking.end_orphans)
+        cancel_forgotten(instance, say)
+        if not in_flight(instance):
+            tracking.end_all()
+            if left := sweep(project.home):
+                say(f"{len(left)} files that killed runs left half made: removed")
         survey = settled_look(project.raw, known_collections(instance))
         register(survey, project.raw, project.home, instance)
         for kind, names in survey.told().items():
@@ -94,6 +102,8 @@ def _run(project: Project, until: str, started: float) -> int:
             say,
             tracking.end_orphans,
         )
+        if not in_flight(instance):
+            tracking.end_all()  # the task's run, where its folds failed
     return _conclude(project, outcome, survey, time.monotonic() - started)
 
 
@@ -217,7 +227,8 @@ def prepare(home: Home) -> None:
         if not target.exists() or target.read_bytes() != source.read_bytes():
             shutil.copyfile(source, target)
     except OSError as error:
-        raise SettingsError(f"the home {home.root} cannot be used: {error.strerror}") from None
+        told = disk.told(error, home.root) or f"the home {home.root} cannot be used: {error.strerror}"
+        raise SettingsError(told) from None
     # Threads that spin while they wait take the core from those that work, when two steps run side by side.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ |= {

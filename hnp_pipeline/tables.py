@@ -4,7 +4,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,32 +14,65 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hnp_pipeline import disk
+from hnp_pipeline.errors import StepError, StudyError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`: when the body succeeds it is synced and becomes `path`, else it is removed.
 
-    A reader of `path` sees the old file or the new one, whole, whenever the process is killed.
+    A reader of `path` sees the old file or the new one, whole, whenever the process is killed. The temporary name
+    tells the process, so that `leftovers.sweep` knows a dead one's.
+
+    Raises:
+        StepError: the disk is full, or the folder may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o600)
+            temporary.replace(path)
+            sync_directory(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the disk's refusal to write the file or folder `path` within into a message that says what to do.
+
+    Raises:
+        StepError: the disk is full, or it may not be written.
+    """
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o600)
-        temporary.replace(path)
-        sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        of = Path(os.fsdecode(error.filename)) if isinstance(error, OSError) and error.filename else path
+        ours = path.is_relative_to(of) or of.is_relative_to(path) or of.name.startswith(f".{path.name}.")
+        if ours and (text := disk.told(error, path)):
+            raise StepError(text) from error
+        raise
 
 
 @contextmanager
 def scratch(directory: Path) -> Iterator[Path]:
-    """A folder below `directory` for what is in the making, removed at the end."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{os.getpid()}-", suffix=".tmp", dir=directory) as folder:
-        yield Path(folder)
+    """A folder below `directory` for what is in the making, removed at the end.
+
+    Raises:
+        StepError: the disk is full, or the folder may not be written.
+    """
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{os.getpid()}-", suffix=".tmp", dir=directory) as folder:
+            yield Path(folder)
 
 
 def sync_directory(directory: Path) -> None:

@@ -92,6 +92,7 @@ class Registry:
         client = self.tracking.client
         mlflow.set_tracking_uri(self.tracking.store)
         mlflow.set_registry_uri(self.tracking.store)
+        _forget_unregistered(run, self.name, self.tracking)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             pq.write_table(validation, folder / VALIDATION)
@@ -197,6 +198,18 @@ class Registry:
                 ]
             ),
         )
+
+
+def _forget_unregistered(run: TrackedRun, name: str, tracking: Tracking) -> None:
+    """Remove what an attempt that was killed or failed left of a model: logged, but no version of `name`."""
+    client = tracking.client
+    versions = client.search_model_versions(f"name = '{name}'")
+    registered = {v.source.removeprefix("models:/") for v in versions if v.source}
+    logged = client.search_logged_models([tracking.experiment_id], f"source_run_id = '{run.id}'")
+    for model in logged:
+        if model.model_id not in registered:
+            client.delete_logged_model(model.model_id)
+            shutil.rmtree(Path(model.artifact_location).parent, ignore_errors=True)
 
 
 _CONTRACT = (

@@ -5,9 +5,10 @@ A run's name and tags say what it is: kind, task, fold, the hashes of settings a
 
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from hnp_pipeline.automation.orphans import locked
 from hnp_pipeline.home import Home
+from hnp_pipeline.locks import locked
 from hnp_pipeline.vocabulary import NOTICE
 from resources.checkout import code_tags
 
@@ -104,6 +105,8 @@ class Tracking:
                 "development_set": development_set,
             }
             if run_id := self.find(**identity):
+                if self.client.get_run(run_id).info.status in ("KILLED", "FAILED"):
+                    self.client.update_run(run_id, status="RUNNING")
                 return run_id
             return self._create(identity)
 
@@ -160,17 +163,17 @@ class Tracking:
         if last is None or self.client.get_run(last).info.status == "FINISHED":
             last = self._create(tags, where)
         else:
-            self.client.update_run(last, status="RUNNING")
             for key, value in {**{f"hnp.{k}": v for k, v in tags.items()}, **where, **code_tags()}.items():
                 self.client.set_tag(last, key, value)
+            self.client.update_run(last, status="RUNNING")  # last: `end_orphans` finds it by its tag
         with self._ending(last):
             yield TrackedRun(self, last)
 
     @contextmanager
     def reopened(self, context: dg.AssetExecutionContext, run_id: str) -> Iterator["TrackedRun"]:
         """A run that is there already, such as a task's parent; it ends as `run` does."""
-        self.client.update_run(run_id, status="RUNNING")
         self.client.set_tag(run_id, "dagster.run_id", context.run_id)
+        self.client.update_run(run_id, status="RUNNING")
         with self._ending(run_id):
             yield TrackedRun(self, run_id)
 
@@ -188,11 +191,30 @@ class Tracking:
 
     def end_orphans(self, dagster_run: str) -> None:
         """End as KILLED the runs that a dead Dagster run left running."""
-        if not (self.home.mlflow / "mlflow.db").exists():
+        self._kill(f"tags.`dagster.run_id` = '{dagster_run}' and attributes.status = 'RUNNING'")
+
+    def end_all(self) -> None:
+        """End as KILLED whatever still counts as running: when no Dagster run is in flight, nothing does."""
+        self._kill("tags.`hnp.kind` != 'comparison' and attributes.status = 'RUNNING'")
+
+    def _kill(self, which: str) -> None:
+        if not self._any_running():
             return
-        text = f"tags.`dagster.run_id` = '{dagster_run}' and attributes.status = 'RUNNING'"
-        for run in self.client.search_runs([self.experiment_id], text):
+        for run in self.client.search_runs([self.experiment_id], which):
             self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _any_running(self) -> bool:
+        """A look past MLflow, whose import takes longer than the rest of a command that has nothing to do."""
+        database = self.home.mlflow / "mlflow.db"
+        if not database.exists():
+            return False
+        try:
+            with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+                return (
+                    db.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone() is not None
+                )
+        except sqlite3.DatabaseError:
+            return True  # another layout
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Each may import those before it, and none after it.
 SCIENCE = [
-    "vocabulary", "errors", "progress", "schemas", "tables", "home", "fingerprint", "study", "intake", "readings",
+    "vocabulary", "errors", "locks", "disk", "progress", "schemas", "tables", "home", "leftovers", "fingerprint", "study", "intake", "readings",
     "cohort", "imaging", "training", "evaluation", "explanation", "report", "phantom", "prediction", "results", "project",
 ]  # fmt: skip
 ABOVE = ["resources", "assets", "automation", "definitions", "comparison", "command", "cli"]

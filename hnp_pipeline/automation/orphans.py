@@ -1,11 +1,7 @@
-"""One command at a time on a home, and what killed processes left behind."""
+"""What killed processes left behind on the instance."""
 
-import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import dagster as dg
 import psutil
@@ -14,37 +10,6 @@ OWNER = "hnp/owner"  # run tag: `command` for the runs of `hnp run`
 CLUSTER = "hnp/cluster"  # run tag: the address of the Ray cluster that its step runs on
 _START_TIMEOUT = 120.0  # seconds since it was launched, however long it had been queued; run_monitoring's start_timeout_seconds in dagster.yaml
 _HEARTBEAT = 90.0  # seconds; a daemon beats every 30
-
-
-class BusyError(Exception):
-    """Another process holds the lock; its number is the message."""
-
-
-@contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = False, patience: float = 0.0) -> Iterator[None]:
-    """Hold a lock that the kernel drops with its process, however that dies.
-
-    Raises:
-        BusyError: another process holds it, `wait` is false, and `patience` (seconds) is over.
-    """
-    end = time.monotonic() + patience
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while True:
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise BusyError(os.pread(fd, 100, 0).decode()) from None
-                time.sleep(0.1)
-        if not shared:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(fd)
 
 
 def clean_up(
@@ -75,16 +40,20 @@ def clean_up(
         )
         if orphan:
             say(f"run {run.run_id[:8]} ({run.status.value.lower()}) has no process any more: marked failed")
+            ended(run.run_id)  # first: once buried, it is looked at no more
             bury(instance, run, "its process is gone")
-            ended(run.run_id)
-    if only_command and not _daemon_is_alive(instance):
-        for record in instance.get_run_records(dg.RunsFilter(statuses=[status.QUEUED])):
-            say(f"run {record.dagster_run.run_id[:8]} was queued for a daemon that is gone: cancelled")
-            instance.report_run_canceled(record.dagster_run)
     for run_id in instance.event_log_storage.get_concurrency_run_ids():
         ghost = instance.get_run_by_id(run_id)
         if ghost is None or ghost.is_finished:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def cancel_forgotten(instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
+    """Cancel the runs that wait for a daemon where there is none."""
+    if not _daemon_is_alive(instance):
+        for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
+            say(f"run {record.dagster_run.run_id[:8]} was queued for a daemon that is gone: cancelled")
+            instance.report_run_canceled(record.dagster_run)
 
 
 def bury(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:

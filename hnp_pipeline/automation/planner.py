@@ -206,6 +206,11 @@ def upstream_of(
     return found
 
 
+def in_flight(instance: dg.DagsterInstance) -> bool:
+    """Whether any run is queued or at work."""
+    return bool(instance.get_run_records(dg.RunsFilter(statuses=IN_FLIGHT), limit=1))
+
+
 def _each(partitions: list[str] | None) -> Sequence[str | None]:
     """An input's parts; one that has no partitions yet stands for itself, and holds up what needs it."""
     return partitions or [None]

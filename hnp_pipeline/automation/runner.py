@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from hnp_pipeline.automation.orphans import bury
+from hnp_pipeline import disk
+from hnp_pipeline.automation.orphans import bury, cancel_forgotten, clean_up
 from hnp_pipeline.automation.planner import Plan, State, Target, plan, upstream_of
 from hnp_pipeline.automation.room import Room
 from hnp_pipeline.automation.worker import Worker
+from hnp_pipeline.errors import StudyError
 from hnp_pipeline.home import Home
 from hnp_pipeline.progress import duration
 
 Say = Callable[[str], None]
 _LOOK_SECONDS = 0.3
+_CLEAN_SECONDS = 30.0  # between two looks whether the runs that are waited for still live
 _TRIES = 2  # of one step from the same inputs in one call
 
 
@@ -86,6 +89,8 @@ class _Command:
         self.took: dict[dg.AssetKey, list[float]] = defaultdict(list)
         self.began: dict[str, float] = {}
         self.tries: Counter[str] = Counter()
+        self.waited_for: set[Target] = set()
+        self.cleaned = time.monotonic()
 
     def run(self) -> Outcome:
         made = self.plan()
@@ -95,14 +100,29 @@ class _Command:
                 others = set(made.all(State.RUNNING)) - {w.target for w in self.workers}
                 if not self.workers and not others:
                     break
+                self.wait_for(others)
                 if self.watch() or others:
                     made = self.plan()
         except KeyboardInterrupt:
             self.stop()
             return self.outcome
+        except Exception:
+            for worker in self.workers:
+                worker.interrupt()
+            raise
         self.outcome.fresh = len(made.all(State.FRESH))
         self.outcome.held_up = made.all(State.STUCK, State.BLOCKED)
         return self.outcome
+
+    def wait_for(self, others: set[Target]) -> None:
+        """Say whom this command waits for: runs of the UI or of the sensors, unless they have died."""
+        for target in sorted(others - self.waited_for):
+            self.say(f"          {target.name:<28} is being made by another run: waiting for it")
+        self.waited_for |= others
+        if others and time.monotonic() - self.cleaned > _CLEAN_SECONDS:
+            clean_up(self.instance, self.say, only_command=False, ended=self.ended)
+            cancel_forgotten(self.instance, self.say)
+            self.cleaned = time.monotonic()
 
     def plan(self) -> Plan:
         # A run that has just been started may not be on the instance yet: it has not failed.
@@ -176,7 +196,7 @@ class _Command:
                 if int(entry.level) >= logging.INFO:  # what the step itself says
                     self.say(f"          {worker.target.name:<28} {entry.user_message}")
             elif event.event_type == events.STEP_FAILURE:
-                self.errors[worker.run_id] = _reason(event)
+                self.errors[worker.run_id] = _reason(event, self.home)
             elif event.event_type == events.RUN_CANCELING:  # asked for in the UI
                 worker.interrupt()
 
@@ -184,10 +204,6 @@ class _Command:
         self.workers.remove(worker)
         seconds = time.monotonic() - self.began[worker.run_id]
         record = self.instance.get_run_by_id(worker.run_id)
-        died = record is None or not record.is_finished
-        if record is not None and died:
-            bury(self.instance, record, f"its process ended with {worker.process.exitcode}")
-            self.ended(worker.run_id)
         if worker.process.exitcode == 0:
             self.took[worker.target.key].append(seconds)
             self.outcome.made.append(worker.target)
@@ -196,11 +212,14 @@ class _Command:
         default = (
             f"its process ended with {worker.process.exitcode}; see {self.home.logs / worker.run_id}.log"
         )
-        reason = self.errors.get(worker.run_id, default)
+        reason = self.errors.get(worker.run_id) or worker.last_words() or default
         if record is not None and record.status == dg.DagsterRunStatus.CANCELED:
             reason = "cancelled in the UI"
         self.outcome.failed.append((worker.target, reason))
         self.say(f"          {worker.target.name:<28} FAILED: {reason}")
+        if record is not None and not record.is_finished:
+            self.ended(worker.run_id)
+            bury(self.instance, record, f"its process ended with {worker.process.exitcode}")
 
     def stop(self) -> None:
         """Ctrl-C: the runs end as cancelled; what was finished stays."""
@@ -215,12 +234,21 @@ class _Command:
             self.show(worker)
 
 
-def _reason(event: dg.DagsterEvent) -> str:
-    """The step's own words: of the error behind Dagster's, for a `Failure` its description."""
+def _reason(event: dg.DagsterEvent, home: Home) -> str:
+    """The step's own words: of a `Failure` its description, else of the error that was written for the user or
+    came from the disk, else of the first behind Dagster's."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
+    messages, error = [], data.error
+    while error is not None:
+        text = " ".join(error.message.split())
+        if error.cls_name in _TOLD:
+            return text.partition(": ")[2]
+        messages.append(text)
         error = error.cause
-    return " ".join(error.message.split()) if error else "no reason recorded"
+    of_disk = [told for text in messages if (told := disk.told(text, home.root))]
+    return (of_disk + messages[-1:] + ["no reason recorded"])[0]
+
+
+_TOLD = {StudyError.__name__, *(kind.__name__ for kind in StudyError.__subclasses__())}

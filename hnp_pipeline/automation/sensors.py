@@ -10,10 +10,11 @@ from pathlib import Path
 import dagster as dg
 
 from hnp_pipeline.automation.cluster import run_tags
-from hnp_pipeline.automation.orphans import BusyError, clean_up, locked
+from hnp_pipeline.automation.orphans import clean_up
 from hnp_pipeline.automation.planner import ATTEMPT, Plan, plan
 from hnp_pipeline.automation.survey import known_collections, look, register
 from hnp_pipeline.errors import StudyError
+from hnp_pipeline.locks import BusyError, locked
 from hnp_pipeline.project import Project
 from resources.tracking import Tracking
 

@@ -7,7 +7,9 @@ import pyarrow as pa
 import torch
 
 from hnp_pipeline import study
+from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
+from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.batches import Images
 from hnp_pipeline.training.devices import device_of, memory_told, threads_of
 from hnp_pipeline.training.distributed import joined, launch
@@ -58,10 +60,15 @@ def train_fold(
         SettingsError: the settings' weights or device cannot be had.
     """
     job, kind = Job(images, examples, task, fold, training, imaging, directory), device_of(device).type
-    if devices > 1:
-        arguments = {"job": job, "threads": max(1, threads_of(threads) // devices), "device": kind}
-        return launch(_train, arguments, devices, kind, {"report": report, "on_epoch": on_epoch})
-    return _train(job, threads, kind, report, on_epoch)
+    with checkpoints.writing_told(job.name, directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    lock = directory.with_name(f".{directory.name}.lock")
+    # two that train one fold would take each other's checkpoints for their own
+    with locked(lock, wait=True, waiting=lambda: report(0.0, "waiting: another run trains this fold")):
+        if devices > 1:
+            arguments = {"job": job, "threads": max(1, threads_of(threads) // devices), "device": kind}
+            return launch(_train, arguments, devices, kind, {"report": report, "on_epoch": on_epoch})
+        return _train(job, threads, kind, report, on_epoch)
 
 
 def _train(

@@ -1,4 +1,4 @@
-"""Locks, and runs whose process is gone."""
+"""Runs whose process is gone."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
-from hnp_pipeline.automation.orphans import OWNER, BusyError, clean_up, locked
+from hnp_pipeline.automation.orphans import OWNER, clean_up
 
 
 @pytest.fixture
@@ -29,32 +29,6 @@ def run_of(instance, status, **tags):
 def note_process(instance, run_id, pid):
     data = EngineEventData({"pid": dg.MetadataValue.text(str(pid))})
     instance.report_engine_event("at work", instance.get_run_by_id(run_id), data)
-
-
-def test_a_lock_is_refused_while_held_and_names_the_process(tmp_path):
-    with (
-        locked(tmp_path / "run.lock"),
-        pytest.raises(BusyError, match=str(os.getpid())),
-        locked(tmp_path / "run.lock"),
-    ):
-        pass
-    with locked(tmp_path / "run.lock"):
-        pass
-
-
-def test_a_killed_process_holds_no_lock(tmp_path):
-    code = (
-        "import sys, time; from pathlib import Path; from hnp_pipeline.automation.orphans import locked\n"
-        "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "run.lock"], stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"held\n"
-    with pytest.raises(BusyError), locked(tmp_path / "run.lock"):
-        pass
-    process.kill()
-    process.wait()
-    with locked(tmp_path / "run.lock"):
-        pass
 
 
 def test_a_commands_orphan_is_marked_failed_and_told(instance):

@@ -11,6 +11,8 @@ import pytest
 from hnp_pipeline import schemas, study
 from hnp_pipeline.explanation.directories import replacing_directory, write_bytes
 from hnp_pipeline.explanation.explain import caption, explain, most_probable
+from hnp_pipeline.home import Home
+from hnp_pipeline.leftovers import sweep
 from hnp_pipeline.vocabulary import LEVELS
 
 
@@ -106,7 +108,7 @@ def _killed_while_writing(directory: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_kill_leaves_the_old_folder_and_the_next_cleans_up(tmp_path: Path) -> None:
+def test_a_kill_leaves_the_old_folder_and_what_it_made_is_swept(tmp_path: Path) -> None:
     directory = tmp_path / "level"
     with replacing_directory(directory) as temporary:
         write_bytes(temporary / "a", b"old")
@@ -117,6 +119,7 @@ def test_a_kill_leaves_the_old_folder_and_the_next_cleans_up(tmp_path: Path) -> 
     assert (directory / "a").read_bytes() == b"old"
     with pytest.raises(RuntimeError), replacing_directory(directory):
         raise RuntimeError
+    assert len(sweep(Home(tmp_path))) == 1
     assert (directory / "a").read_bytes() == b"old"
     with replacing_directory(directory) as temporary:
         assert not list(temporary.iterdir())
