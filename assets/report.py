@@ -53,11 +53,13 @@ _FROM_PARTS = ["comparisons", "localisation"]
 def build(study: Study) -> list[dg.AssetsDefinition]:
     """The assets `warehouse` and `study_report`."""
     of_tasks = [
-        dg.AssetKey([t, a]) for t in study.tasks for a in ("cross_validation", "test_evaluation", "gradcam")
+        dg.AssetKey([t, a])
+        for t in study.tasks
+        for a in ("cross_validation", "test_evaluation", "diagnostics", "gradcam")
     ]
 
     @dg.asset(
-        deps=[*INTAKE, "cohort", "exclusions", "cohort_flow", *of_tasks],
+        deps=[*INTAKE, "cohort", "exclusions", "cohort_flow", *of_tasks, "comparisons"],
         group_name="report",
         op_tags=reserved(study.compute),
         owners=OWNERS,

@@ -6,7 +6,18 @@ from typing import Any
 
 import dagster as dg
 
-from assets import cohort, evaluation, explanation, imaging, intake, registry, report, screening, training
+from assets import (
+    cohort,
+    diagnostics,
+    evaluation,
+    explanation,
+    imaging,
+    intake,
+    registry,
+    report,
+    screening,
+    training,
+)
 from hnp_pipeline.automation.cluster import executor
 from hnp_pipeline.automation.jobs import jobs
 from hnp_pipeline.automation.sensors import automation
@@ -26,6 +37,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         for asset in (
             *training.build(study, task),
             *evaluation.build(study, task),
+            *diagnostics.build(study, task),
             *explanation.build(study, task),
             *registry.build(study, task),
         )
@@ -37,6 +49,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         *imaging.build(study),
         *screening.build(study),
         *by_task,
+        *diagnostics.build_comparisons(study),
         *report.build(study),
     ]
 

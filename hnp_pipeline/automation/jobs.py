@@ -26,7 +26,7 @@ def goals(study: Study, until: str) -> set[dg.AssetKey]:
         if "training" in reached:
             keys |= {dg.AssetKey([task, "cross_validation"])}
         if "evaluation" in reached:
-            keys |= {dg.AssetKey([task, "test_evaluation"])}
+            keys |= {dg.AssetKey([task, "diagnostics"]), dg.AssetKey("comparisons")}
         if "report" in reached:
             keys |= {dg.AssetKey([task, "gradcam"]), dg.AssetKey([task, "registered_model"])}
     return keys | ({dg.AssetKey("study_report")} if "report" in reached else set())
@@ -39,7 +39,7 @@ def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
     evaluated = [
         [t, a]
         for t in study.tasks
-        for a in ("cross_validation", "test_evaluation", "gradcam", "registered_model")
+        for a in ("cross_validation", "test_evaluation", "diagnostics", "gradcam", "registered_model")
     ]
     return [
         dg.define_asset_job(
@@ -56,7 +56,7 @@ def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
         ],
         dg.define_asset_job(
             "evaluate",
-            keys(*evaluated, "warehouse", "study_report"),
+            keys(*evaluated, "comparisons", "warehouse", "study_report"),
             description="Cross-validation, test, heat maps, tables and report: after all folds have been trained.",
         ),
     ]

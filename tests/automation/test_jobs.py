@@ -29,7 +29,9 @@ def test_each_stage_adds_its_own(project):
     assert added["imaging"] == {"clahe_cache", "development_set", "test_set", "near_duplicates"}
     tasks = project.study.tasks
     assert added["training"] == {f"{t}/{a}" for t in tasks for a in ("fold_model", "cross_validation")}
-    assert added["evaluation"] == {f"{t}/test_evaluation" for t in tasks}
+    assert added["evaluation"] == {f"{t}/{a}" for t in tasks for a in ("test_evaluation", "diagnostics")} | {
+        "comparisons"
+    }
     assert added["report"] == {f"{t}/{a}" for t in tasks for a in ("gradcam", "registered_model")} | {
         "study_report"
     }
