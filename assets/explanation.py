@@ -3,6 +3,7 @@
 import shutil
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.common import OWNERS, code_version, logged, told, verdict
@@ -11,7 +12,7 @@ from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
-from hnp_pipeline.vocabulary import FOLDS
+from hnp_pipeline.vocabulary import FOLDS, outputs
 from resources.compute import Compute, reserved
 from resources.figures import as_metadata
 from resources.images import Images
@@ -34,7 +35,13 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         check_specs=[
             dg.AssetCheckSpec(
                 "test_data_there", asset=[task, "gradcam"], description="A test collection has arrived."
-            )
+            ),
+            dg.AssetCheckSpec(
+                "maps_depend_on_weights",
+                asset=[task, "gradcam"],
+                description="Fresh random weights give other maps (Adebayo et al. 2018): else they show the picture, "
+                "not the model.",
+            ),
         ],
     )
     def gradcam(
@@ -46,6 +53,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.explanation.explain import explain, most_probable
+        from hnp_pipeline.explanation.sanity import randomisation_test
         from hnp_pipeline.training.inference import load_model
 
         folder, directory = project.home.task(task), project.home.gradcam(task)
@@ -53,7 +61,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         waiting = examples.num_rows == 0
         if waiting:
             shutil.rmtree(directory, ignore_errors=True)
-            rows = schemas.empty(schemas.GRADCAM)
+            rows, sanity = schemas.empty(schemas.GRADCAM), None
         else:
             with told():
                 same_study(project, task)
@@ -77,6 +85,13 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                     study.explanation,
                     logged(context),
                 )
+                first = pairs.slice(0, study.explanation.sanity_pairs)
+                sanity = first.num_rows and randomisation_test(
+                    models[0],
+                    images.store(examples),
+                    first["position"].to_numpy(),
+                    pc.index_in(first["level"], pa.array(outputs(task))).to_numpy(),
+                )
         counts = rows.group_by("level").aggregate([([], "count_all")]).rename_columns(["level", "pairs"])
         sheet = directory / "contact_sheet.jpg"
         shown = study.report.pictures and sheet.exists()
@@ -96,7 +111,13 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                     not waiting,
                     "waiting for a test collection" if waiting else f"{rows.num_rows} heat maps",
                     warn=True,
-                )
+                ),
+                verdict(
+                    "maps_depend_on_weights",
+                    bool(sanity and sanity.changed),
+                    str(sanity) if sanity else "there is no map to compare",
+                    warn=True,
+                ),
             ],
         )
 

@@ -142,6 +142,7 @@ class Explanation(Section):
     """Grad-CAM (design 9)."""
 
     pairs: Annotated[int, Field(ge=0)] = 300
+    sanity_pairs: Annotated[int, Field(ge=1)] = 16  # of which maps with fresh weights are made, to compare
     batch_size: Annotated[int, Field(ge=1)] = 16
 
 
