@@ -5,7 +5,7 @@ LOCK ?= locks/$(if $(shell command -v nvidia-smi 2>/dev/null),gpu,cpu).txt
 BIN := .venv/bin
 SETUP := .venv/.installed
 
-.PHONY: help setup cluster demo test lint ui bench audit lock clean
+.PHONY: help setup cluster demo test test-daemon lint ui bench audit lock clean
 
 help:
 	@echo "make setup   install everything into .venv, from $(LOCK)"
@@ -13,6 +13,7 @@ help:
 	@echo "make demo    a synthetic study, start to report (about ten minutes)"
 	@echo "make ui      the Dagster UI and the MLflow UI on the demo"
 	@echo "make test    lint, format, types, tests"
+	@echo "make test-daemon  the real daemon and its sensors on a study (fifteen minutes)"
 	@echo "make bench   timings and experiments against named peers"
 
 setup: $(SETUP)
@@ -41,7 +42,11 @@ lint: $(SETUP)
 
 # Files side by side, a process a core; the numeric libraries do not thread on top of that.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile -m 'not daemon'
+
+# The real daemon and its sensors, told a study's story: about fifteen minutes on two cores.
+test-daemon: $(SETUP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m daemon
 
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks

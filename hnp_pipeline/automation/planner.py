@@ -250,8 +250,15 @@ def _in_order(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Iterator[
 def _in_flight(instance: dg.DagsterInstance) -> Iterator[Target]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=IN_FLIGHT)):
         run = record.dagster_run
-        for key in run.asset_selection or ():
+        for key in run.asset_selection or _planned(instance, run.run_id):
             yield Target(key, run.tags.get("dagster/partition"))
+
+
+def _planned(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
+    """What a run of a whole job will make: such a run carries no selection."""
+    planned = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    events = (entry.dagster_event for entry in planned)
+    return {event.asset_key for event in events if event and event.asset_key}
 
 
 def _differences(

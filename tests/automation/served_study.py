@@ -73,7 +73,9 @@ class Study:
             run = record.dagster_run
             if record.create_timestamp.timestamp() >= since:
                 part = run.tags.get("dagster/partition")
-                for key in run.asset_selection or ():
+                made = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+                for entry in made:  # a run of a whole job carries no selection
+                    key = entry.dagster_event.asset_key
                     found[key.to_user_string() + (f"[{part}]" if part else "")] += 1
         return found
 

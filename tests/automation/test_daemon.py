@@ -14,7 +14,7 @@ import pytest
 import yaml
 from served_study import Study, served, until
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = pytest.mark.daemon
 
 SETTINGS = {
     "name": "hnp-daemon",

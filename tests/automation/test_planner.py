@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.loader import LoadingContextForTest
 
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES, State, Target, plan, upstream_of
@@ -247,3 +248,23 @@ def test_a_run_in_flight_is_waited_for(whole):
 
 def _key(name: str, partition: str | None = None) -> Target:
     return Target(dg.AssetKey(name), partition)
+
+
+def test_a_run_of_a_whole_job_counts_as_running_though_it_carries_no_selection(tmp_path):
+    @dg.asset
+    def thing(): ...
+
+    job = dg.define_asset_job("by_hand", dg.AssetSelection.assets(thing))
+    defs = dg.Definitions([thing], jobs=[job])
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as instance:
+        run = instance.create_run_for_job(defs.resolve_job_def("by_hand"), status=dg.DagsterRunStatus.STARTED)
+        assert run.asset_selection is None
+        instance.report_dagster_event(
+            dg.DagsterEvent(
+                dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value,
+                "by_hand",
+                event_specific_data=AssetMaterializationPlannedData(thing.key),
+            ),
+            run.run_id,
+        )
+        assert plan([thing], instance).all(State.RUNNING) == [Target(thing.key)]
