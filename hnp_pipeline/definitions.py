@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets import (
+    cards,
     cohort,
     diagnostics,
     evaluation,
@@ -51,6 +52,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         *by_task,
         *diagnostics.build_comparisons(study),
         *report.build(study),
+        *cards.build(study),
     ]
 
 

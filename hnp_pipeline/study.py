@@ -152,6 +152,9 @@ class Report(Section):
     title: str = "Lumbar disc herniation from plain radiographs"
     pictures: bool = True  # false keeps every patient's picture out of the report and MLflow
     gallery: Annotated[int, Field(ge=0)] = 24  # heat maps shown
+    smallest_count: Annotated[int, Field(ge=1)] = (
+        5  # of patients; the cards, which are passed on, show no smaller one
+    )
 
 
 class Share(Section):

@@ -21,8 +21,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
+from hnp_pipeline.errors import StepError
 from hnp_pipeline.evaluation.succession import Succession, judge
 from hnp_pipeline.fingerprint import source_hash
+from hnp_pipeline.report.cards import opening
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from hnp_pipeline.vocabulary import FOLDS, NOTICE, outputs
@@ -36,6 +38,7 @@ CHAMPION = "champion"
 VALIDATION = (
     "validation.parquet"  # artifact of a version's run: what its models said of images they had not seen
 )
+_CARD = "model_card.md"
 _FILES = ("model.safetensors", "model.json")
 _NEEDED = (
     "mlflow", "torch", "torchvision", "timm", "safetensors", "opencv-python", "pydicom", "numpy", "scipy", "pandas",
@@ -118,6 +121,30 @@ class Registry:
         )
         client.update_model_version(self.name, version, f"{_CONTRACT} {NOTICE}")
         return version
+
+    def state(self) -> dict[str, str]:
+        """Name and version of what the folder holds, and the version that is the champion.
+
+        Raises:
+            StepError: it is not registered.
+        """
+        version, champion = self.find(self.content()), self._champion()
+        if version is None:
+            raise StepError(
+                f"the models of {self.task} are not registered: materialise registered_model again"
+            )
+        return {"name": self.name, "version": version, "champion": str(champion.version) if champion else ""}
+
+    def describe(self, version: str, card: str, data_card: str) -> None:
+        """Put a model's card on a version's page, and both cards whole among the artifacts of its run."""
+        client = self.tracking.client
+        description = (
+            f"{opening(card)}\n\n{_CONTRACT}\n\nThe whole card: `{_CARD}` among this run's artifacts."
+        )
+        client.update_model_version(self.name, version, description)
+        run = client.get_model_version(self.name, version).run_id
+        for name, text in ((_CARD, card), ("data_card.md", data_card)):
+            client.log_text(run or "", text, name)
 
     def contest(self, version: str, validation: pa.Table) -> tuple[str, Succession]:
         """Let a version take the alias `champion` if it may; returns the champion's version and the verdict."""

@@ -80,7 +80,8 @@ def _largest(members: dict[tuple[str, str], tuple[int, int]]) -> tuple[list[tupl
     return drawn, left_out
 
 
-def _name(by: str, group: str) -> str:
+def group_title(by: str, group: str) -> str:
+    """A group as people read it."""
     if by == "view" and group in VIEW_TITLES:
         return f"{group}, {VIEW_TITLES[group]}"
     if by == "sex":
@@ -104,7 +105,7 @@ def _table(rows: list[dict], task: str, asked: Sequence[tuple[str, str]], name: 
                 row = found.get((by, group, level, metric))
                 ends = ("ci_low", "ci_high")
                 cells.append(reader.number(row, "value", ends=ends, noted=True) if row else "–")
-            lines.append((BY[by], _name(by, group), cells))
+            lines.append((BY[by], group_title(by, group), cells))
     if name == "auc":
         columns = [level_title(level) for level, _ in asked]
         what = "AUC"
@@ -140,7 +141,7 @@ def _figure(rows: list[dict], task: str, drawn: Sequence[tuple[str, str]]) -> Pi
             labels.append(BY[by])
         for key in of:
             place[key] = len(labels)
-            labels.append(f"{_name(*key)} ({count(patients[key][1])})")
+            labels.append(f"{group_title(*key)} ({count(patients[key][1])})")
     with drawing.style():
         figure, axes = drawing.panels(1, len(levels))
         figure.set_size_inches(7.2, 0.7 + 0.19 * len(labels))

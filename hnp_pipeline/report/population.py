@@ -115,7 +115,7 @@ def deliveries(source: Source, roles: dict[str, str]) -> list[dict[str, Any]]:
 def few_positives(source: Source, fewest: int) -> dict[str, list[tuple[str, int]]]:
     """By split, the levels with fewer than `fewest` patients with or without herniation, and how many."""
     sparse: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for row in _herniated_patients(source):
+    for row in herniated_patients(source):
         for level in LEVELS:
             rarer = min(row[level], row["patients"] - row[level])
             if rarer < fewest:
@@ -123,7 +123,8 @@ def few_positives(source: Source, fewest: int) -> dict[str, list[tuple[str, int]
     return dict(sparse)
 
 
-def _herniated_patients(source: Source) -> list[dict[str, Any]]:
+def herniated_patients(source: Source) -> list[dict[str, Any]]:
+    """By split: patients, and those with herniation at each level (and `hnp`, any) on any of their radiographs."""
     inner = ", ".join(f"max({level}) AS {level}" for level in (*LEVELS, HNP))
     outer = ", ".join(f"coalesce(sum({level}), 0)::BIGINT AS {level}" for level in (*LEVELS, HNP))
     return source.rows(
@@ -137,7 +138,7 @@ def _herniated_patients(source: Source) -> list[dict[str, Any]]:
 def _herniation(source: Source, facts: dict[str, dict[str, Any]]) -> list[Characteristic]:
     levels = ", ".join(f"coalesce(sum({level}), 0)::BIGINT AS {level}" for level in (*LEVELS, HNP))
     images = _by_split(source, f"SELECT split, {levels} FROM cohort GROUP BY split")
-    patients = {row["split"]: row for row in _herniated_patients(source)}
+    patients = {row["split"]: row for row in herniated_patients(source)}
 
     def lines(found: dict[str, Any], unit: str) -> list[Characteristic]:
         return [

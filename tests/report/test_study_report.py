@@ -263,7 +263,8 @@ def test_nothing_is_fetched_and_nothing_runs(page):
     style = page.of("style")[0][1]
     assert "@import" not in style and "url(" not in style
     linked = {a["href"] for a, _ in page.of("a") if not a["href"].startswith("#")}
-    assert linked == {FACTS["mlflow"][0]["url"]}
+    cards = {"data_card.md", *(f"model_card_{task}.md" for task in STUDY.tasks)}
+    assert linked == {FACTS["mlflow"][0]["url"]} | cards
     assert "default-src 'none'" in page.html
 
 
