@@ -22,7 +22,7 @@ from hnp_pipeline.intake.collection import open_collection
 from hnp_pipeline.intake.mri_readings import read_mri_readings
 from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
 from hnp_pipeline.project import Project
-from hnp_pipeline.readings.rows import agreement, label_rows
+from hnp_pipeline.readings.rows import compare, label_rows
 from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, write_table
@@ -48,6 +48,9 @@ RAW = [
         owners=OWNERS,
     ),
 ]
+
+# Of a disagreement between column and text, what metadata shows; the words stay in the table reading_disagreements.
+_LISTED = ["row", "level", "in_column", "in_text"]
 
 
 @dg.asset_check(
@@ -148,8 +151,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             collection = open_collection(project.collection(name))
             typed, rejected = read_mri_readings(collection, study.intake, project.key())
             rows = label_rows(typed, study.readings)
-            agreeing = agreement(typed, study.readings)
+            agreement, disagreements = compare(typed, study.readings)
         write_table(rejected, project.home.intake(name, "readings_rejected"))
+        write_table(disagreements, project.home.intake(name, "readings_disagreements"))
         metadata = tables.write(rows, project.home.intake(name, "readings"))
         sources = pa.table({"source": rows["label_source"]}).group_by("source").aggregate([([], "count_all")])
         labels = pa.chunked_array([c for k in LEVELS for c in rows[k].chunks], pa.int8())
@@ -158,13 +162,17 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(
-                content_hash(pa.table({"rows": [content_hash(rows)], "rejected": [content_hash(rejected)]}))
+                content_hash(pa.table({"of": [content_hash(t) for t in (rows, rejected, disagreements)]}))
             ),
             metadata=metadata
             | {
                 "rejected_rows": rejected.num_rows,
                 "label_sources": dg.MetadataValue.md(markdown(sources)),
-                "agreement_of_columns_and_text": dg.MetadataValue.md(markdown(agreeing)),
+                "agreement_of_columns_and_text": dg.MetadataValue.md(markdown(agreement)),
+                "levels_disagreeing": disagreements.num_rows,
+                "first_disagreements": dg.MetadataValue.md(
+                    markdown(disagreements.slice(0, 20).select(_LISTED))
+                ),
             },
             check_results=[
                 verdict("labels_in_range", in_range, "labels are 0, 1 or blank"),

@@ -31,6 +31,7 @@ _FROM_INTAKE = {
     "readings": ["readings"],
     "surgeries": ["surgeries"],
     "rejected_rows": ["readings_rejected", "surgeries_rejected"],
+    "reading_disagreements": ["readings_disagreements"],
 }
 _FROM_TASKS = {
     "validation_predictions": ["validation_predictions"],

@@ -139,6 +139,13 @@ REJECTED_ROWS = [
     Column("column", TEXT, "the column that cannot be used"),
     Column("found", TEXT, "what stood there, by its shape"),
 ]
+READING_DISAGREEMENTS = [
+    *(_COLLECTION, _ROW, _PATIENT),
+    Column("level", TEXT, "l1_2 … l5_s1"),
+    Column("in_column", BYTE, "the label in the table's column, which is the one that counts"),
+    Column("in_text", BYTE, "the label read from the report's text"),
+    Column("evidence", TEXT, "the words of the text; null where it does not mention the level"),
+]
 COHORT_FLOW = [
     Column("split", TEXT, "development or test"),
     Column("step", INT, "0 is the export; then one step a rule, in the order asked"),
@@ -282,6 +289,10 @@ TABLES: dict[str, tuple[str, list[Column]]] = {
     "cohort": ("The images of the study with their labels, split and fold", COHORT),
     "exclusions": ("Every image that is not in the cohort, with the one reason", EXCLUSIONS),
     "rejected_rows": ("Readings and surgeries that cannot be used", REJECTED_ROWS),
+    "reading_disagreements": (
+        "Levels of a reading whose column says one thing and whose text another",
+        READING_DISAGREEMENTS,
+    ),
     "cohort_flow": ("Images and patients after each rule", COHORT_FLOW),
     "validation_predictions": (
         "Each fold model's probabilities on the fold it has not seen",

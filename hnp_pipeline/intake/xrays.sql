@@ -43,7 +43,9 @@ SELECT
     CASE WHEN list_contains($views, view) THEN view END AS view,
     CASE WHEN NOT list_contains($views, view) THEN shape(view_text) END AS view_found,
     study_day AS study_date,
-    CASE WHEN exact_age BETWEEN 0 AND 120 THEN round(exact_age, 2) END AS age,
+    -- a day before the birthday is 17.99 years, not 18.00
+    CASE WHEN exact_age BETWEEN 0 AND 120
+         THEN least(round(exact_age, 2), CASE WHEN under_age THEN $minimum_age - 0.01 END) END AS age,
     coalesce(under_age, false) AS under_age,
     as_sex(sex) AS sex,
     nullif(concat_ws('; ',

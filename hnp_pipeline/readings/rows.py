@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hnp_pipeline.readings.labeller import label_reading
-from hnp_pipeline.schemas import BYTE, FLAG, INTAKE_READINGS, REAL, TEXT, schema
+from hnp_pipeline.schemas import BYTE, FLAG, INTAKE_READINGS, READING_DISAGREEMENTS, REAL, TEXT, schema
 from hnp_pipeline.study import Readings
 from hnp_pipeline.vocabulary import LEVELS
 
@@ -16,16 +16,6 @@ LABELS = pa.schema([*(LABELS.field(k) for k in LEVELS), LABELS.field("uncertain"
 
 AGREEMENT = pa.schema(
     [("level", TEXT), ("n", pa.int64()), ("agreeing", pa.int64()), ("kappa", REAL)],
-)
-DISAGREEMENTS = pa.schema(
-    [
-        ("collection", TEXT),
-        ("row", pa.int64()),
-        ("level", TEXT),
-        ("column", BYTE),
-        ("text", BYTE),
-        ("evidence", TEXT),
-    ]
 )
 
 
@@ -79,52 +69,36 @@ def label_rows(rows: pa.Table, settings: Readings) -> pa.Table:
     return pa.table(columns).select([c.name for c in INTAKE_READINGS]).cast(schema(INTAKE_READINGS))
 
 
-def agreement(rows: pa.Table, settings: Readings) -> pa.Table:
+def compare(rows: pa.Table, settings: Readings) -> tuple[pa.Table, pa.Table]:
     """How far columns and texts agree, where a lumbar reading has both.
 
     Returns:
-        one row a level: `n` readings with both labels, `agreeing`, and Cohen's `kappa` (Educ Psychol Meas 1960;20:37),
-        null where it is undefined: no readings, or both say the same of every one.
-    """
-    both = _both(rows)
-    labels, _ = _read(both["reading"], settings)
-    out: list[tuple[str, int, int, float | None]] = []
-    for level in LEVELS:
-        there = pc.and_(pc.is_valid(both[level]), pc.is_valid(labels[level]))
-        column = both[level].filter(there).to_numpy().astype(np.int64)
-        text = labels[level].filter(there).to_numpy().astype(np.int64)
-        n, agreeing = len(column), int((column == text).sum())
-        out.append((level, n, agreeing, _kappa(column, text)))
-    return pa.table(
-        [pa.array(c, f.type) for c, f in zip(zip(*out, strict=True), AGREEMENT, strict=True)],
-        schema=AGREEMENT,
-    )
-
-
-def disagreements(rows: pa.Table, settings: Readings) -> pa.Table:
-    """The readings of which a column says one thing and the text another, with the words; by row, then level.
-
-    The words are the report's own: for the home's private tables, not for metadata.
+        AGREEMENT, one row a level: `n` readings with both labels, `agreeing`, and Cohen's `kappa` (Educ Psychol Meas
+        1960;20:37), null where it is undefined: no readings, or both say the same of every one.
+        And a table of `READING_DISAGREEMENTS`: where a column says one thing and the text another, by row, then level.
     """
     both = _both(rows)
     labels, words = _read(both["reading"], settings)
-    parts = [DISAGREEMENTS.empty_table()]
+    agreement: list[tuple[str, int, int, float | None]] = []
+    differing = [schema(READING_DISAGREEMENTS).empty_table()]
     for level in LEVELS:
-        differ = pc.fill_null(pc.not_equal(both[level], labels[level]), False)
-        table = pa.table(
+        compared = pa.table(
             {
                 "collection": both["collection"],
                 "row": both["row"],
+                "patient_key": both["patient_key"],
                 "level": pa.repeat(pa.scalar(level), len(both)),
-                "column": both[level],
-                "text": labels[level],
+                "in_column": both[level],
+                "in_text": labels[level],
                 "evidence": words[level],
             }
-        )
-        parts.append(table.filter(differ).cast(DISAGREEMENTS))
-    return pa.concat_tables(parts).sort_by(
-        [("collection", "ascending"), ("row", "ascending"), ("level", "ascending")]
-    )
+        ).filter(pc.and_(pc.is_valid(both[level]), pc.is_valid(labels[level])))
+        column, text = (compared[name].to_numpy().astype(np.int64) for name in ("in_column", "in_text"))
+        agreement.append((level, len(column), int((column == text).sum()), _kappa(column, text)))
+        differing.append(compared.filter(pa.array(column != text)).cast(schema(READING_DISAGREEMENTS)))
+    by_level = [pa.array(c, f.type) for c, f in zip(zip(*agreement, strict=True), AGREEMENT, strict=True)]
+    order = [(name, "ascending") for name in ("collection", "row", "level")]
+    return pa.table(by_level, schema=AGREEMENT), pa.concat_tables(differing).sort_by(order)
 
 
 def _both(rows: pa.Table) -> pa.Table:

@@ -5,8 +5,8 @@ import datetime
 import pyarrow as pa
 import pytest
 
-from hnp_pipeline.readings.rows import agreement, disagreements, label_readings, label_rows
-from hnp_pipeline.schemas import INTAKE_READINGS, schema
+from hnp_pipeline.readings.rows import compare, label_readings, label_rows
+from hnp_pipeline.schemas import INTAKE_READINGS, READING_DISAGREEMENTS, schema
 from hnp_pipeline.study import Readings
 from hnp_pipeline.vocabulary import LEVELS
 
@@ -84,7 +84,9 @@ def test_other_regions_stay_unlabelled() -> None:
 
 def test_no_rows() -> None:
     assert label_rows(rows(), SETTINGS).num_rows == 0
-    assert agreement(rows(), SETTINGS)["kappa"].to_pylist() == [None] * 5
+    agreement, disagreements = compare(rows(), SETTINGS)
+    assert agreement["kappa"].to_pylist() == [None] * 5
+    assert disagreements.equals(schema(READING_DISAGREEMENTS).empty_table())
 
 
 def test_agreement() -> None:
@@ -97,7 +99,8 @@ def test_agreement() -> None:
         ([0, 0, 0, 0, 1], None),
         ([0, 0, 0, 0, 1], "HNP"),  # unlabelled
     )
-    table = agreement(both, SETTINGS).to_pylist()
+    agreement, disagreements = compare(both, SETTINGS)
+    table = agreement.to_pylist()
     assert [(r["level"], r["n"], r["agreeing"]) for r in table] == [
         ("l1_2", 4, 4), ("l2_3", 4, 4), ("l3_4", 4, 4), ("l4_5", 4, 4), ("l5_s1", 3, 2),
     ]  # fmt: skip
@@ -105,6 +108,6 @@ def test_agreement() -> None:
     assert table[3]["kappa"] == pytest.approx(1)
     # columns 0 0 1, texts 0 1 1: observed 2/3, expected 1/3·2/3 + 2/3·1/3 = 4/9
     assert table[4]["kappa"] == pytest.approx((2 / 3 - 4 / 9) / (5 / 9))
-    listed = disagreements(both, SETTINGS).to_pylist()
-    assert [(r["row"], r["level"], r["column"], r["text"]) for r in listed] == [(2, "l5_s1", 0, 1)]
+    listed = disagreements.to_pylist()
+    assert [(r["row"], r["level"], r["in_column"], r["in_text"]) for r in listed] == [(2, "l5_s1", 0, 1)]
     assert "L5-S1" in listed[0]["evidence"]
