@@ -13,14 +13,13 @@ import pyarrow.parquet as pq
 
 from assets.common import INTAKE, OWNERS, code_version, told, verdict
 from hnp_pipeline.automation.planner import TOLERATES
-from hnp_pipeline.automation.survey import WITHDRAWALS, roles
+from hnp_pipeline.automation.survey import roles
 from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
 from hnp_pipeline.cohort.matching import Sources, write_cohort
 from hnp_pipeline.home import Home
 from hnp_pipeline.intake.leading_zeros import leading_zero_warning
-from hnp_pipeline.intake.withdrawn import read_withdrawn
 from hnp_pipeline.project import Project
-from hnp_pipeline.schemas import COHORT, COHORT_FLOW, EXCLUSIONS, WITHDRAWN, schema
+from hnp_pipeline.schemas import COHORT, COHORT_FLOW, EXCLUSIONS
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, read_table
 from hnp_pipeline.vocabulary import LEVEL_TITLES, LEVELS
@@ -32,7 +31,7 @@ from resources.tables import Tables, markdown
 def build(study: Study) -> list[dg.AssetsDefinition]:
     """The multi-asset `cohort`, `exclusions`, `cohort_flow`; `development_set` and `test_set`."""
     version = code_version(["cohort"], study.cohort)
-    deps: list[str | dg.AssetKey] = [*INTAKE, WITHDRAWALS]
+    deps = [*INTAKE, "withdrawn"]
     tolerates = {TOLERATES: INTAKE}
 
     def spec(name: str, description: str) -> dg.AssetSpec:
@@ -94,7 +93,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         parts = {n: [p for c in known if (p := home.intake(c, n)).exists()] for n in INTAKE}
         paths = {n: home.table(n) for n in ("cohort", "exclusions", "cohort_flow")}
         with told():
-            withdrawn = _withdrawn(project, study)
+            withdrawn = tables.withdrawn()
             write_cohort(
                 Sources(
                     radiographs=parts["radiographs"],
@@ -230,14 +229,6 @@ def _identified(home: Home, collections: list[str], withdrawn: pa.Table) -> dict
     tables = {"xrays": "radiographs", "mri_readings": "readings", "surgeries": "surgeries"}
     parts = {f"{c}/{name}": home.intake(c, part) for c in collections for name, part in tables.items()}
     return {"withdrawn": withdrawn} | {name: part for name, part in parts.items() if part.exists()}
-
-
-def _withdrawn(project: Project, study: Study) -> pa.Table:
-    if project.raw is None:
-        return schema(WITHDRAWN).empty_table()
-    parts = [p for c in roles(project.home) if (p := project.home.intake(c, "radiographs")).exists()]
-    hospitals = {h for p in parts for h in read_table(p, ["hospital"])["hospital"].unique().to_pylist()}
-    return read_withdrawn(project.raw, study.intake, project.key(), hospitals)
 
 
 def _checks(path: Path, delivered: int, counted: dict[str, int]) -> list[dg.AssetCheckResult]:

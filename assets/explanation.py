@@ -14,7 +14,6 @@ from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from hnp_pipeline.vocabulary import FOLDS, outputs
 from resources.compute import Compute, reserved
-from resources.figures import as_metadata
 from resources.images import Images
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
@@ -97,14 +96,15 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         shown = study.report.pictures and sheet.exists()
         identity = {"settings": study.hash, "development_set": development_version(context)}
         if run := tracking.run_of(kind="evaluation", task=task, **identity):
-            run.table(rows, "gradcam")
+            run.table(_by_patient(rows, examples), "gradcam")
             if shown:
                 run.artifact(sheet)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(rows)),
             metadata=tables.write(rows, folder / "gradcam.parquet")
             | {"waiting": waiting, "by_level": dg.MetadataValue.md(markdown(counts))}
-            | ({"contact_sheet": as_metadata(sheet, "jpeg")} if shown else {}),
+            # its place only: the event log outlives the picture of a patient who withdraws
+            | ({"contact_sheet": dg.MetadataValue.path(sheet)} if shown else {}),
             check_results=[
                 verdict(
                     "test_data_there",
@@ -122,3 +122,9 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         )
 
     return [gradcam]
+
+
+def _by_patient(rows: pa.Table, examples: pa.Table) -> pa.Table:
+    """The rows with the patient's pseudonym, by which they are found again in MLflow when the patient withdraws."""
+    at = pc.index_in(rows["image_id"], examples["image_id"].combine_chunks())
+    return rows.append_column("patient_key", examples["patient_key"].take(at))

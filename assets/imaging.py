@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 
 from assets.common import OWNERS, code_version, logged, told, verdict
 from hnp_pipeline.automation.survey import COLLECTIONS
+from hnp_pipeline.intake.withdrawn import of_withdrawn
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from resources.compute import Compute, reserved
 from resources.images import pixel_version
+from resources.tables import Tables
 from resources.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         partitions_def=COLLECTIONS,
-        deps=["radiographs"],
+        deps=["radiographs", "withdrawn"],
         group_name="imaging",
         op_tags=reserved(study.compute, "clahe_cache"),
         owners=OWNERS,
@@ -45,15 +47,16 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     def clahe_cache(
         context: dg.AssetExecutionContext,
         project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
         compute: dg.ResourceParam[Compute],
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
 
         name = context.partition_key
-        rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "sha256"])
+        rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "patient_key", "sha256"])
         files = read_table(project.home.intake(name, "names"), ["image_id", "file"])
-        listed = _one_file_each(rows.filter(pc.is_valid(rows["sha256"])).join(files, "image_id"))
+        listed = _one_file_each(_shown(rows, tables.withdrawn()).join(files, "image_id"))
         with told():
             folder = pa.scalar(str(project.collection(name)))
             paths = pc.binary_join_element_wise(folder, listed["file"], "/")
@@ -92,6 +95,13 @@ def told_stages(summary: "CacheSummary", asked: bool) -> dict[str, int | float |
     if not asked:
         told["inverted"] = "not asked (imaging.turn_inverted: false)"
     return told
+
+
+def _shown(rows: pa.Table, gone: pa.Table) -> pa.Table:
+    """Readable pictures, but none of a patient who withdrew, under whatever patient it lies."""
+    theirs = rows.filter(of_withdrawn(rows, gone))["sha256"].combine_chunks()
+    seen = pc.and_(pc.is_valid(rows["sha256"]), pc.invert(pc.is_in(rows["sha256"], theirs)))
+    return rows.filter(seen).select(["image_id", "sha256"])
 
 
 def _one_file_each(rows: pa.Table) -> pa.Table:

@@ -15,19 +15,22 @@ from hnp_pipeline.automation.survey import (
     WITHDRAWALS,
     known_collections,
     look,
+    roles,
     still_there,
 )
 from hnp_pipeline.errors import SettingsError
 from hnp_pipeline.intake.collection import open_collection
 from hnp_pipeline.intake.mri_readings import read_mri_readings
 from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
+from hnp_pipeline.intake.withdrawn import forgotten, read_withdrawn
 from hnp_pipeline.project import Project
 from hnp_pipeline.readings.rows import compare, label_rows
-from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS
+from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS, WITHDRAWN, empty
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, content_hash_of, write_table
+from hnp_pipeline.tables import content_hash, content_hash_of, read_table, write_table
 from hnp_pipeline.vocabulary import LEVELS
 from resources.compute import Compute, reserved
+from resources.erasure import forget
 from resources.tables import Tables, describe, markdown
 
 RAW = [
@@ -72,10 +75,33 @@ def collections_there(
 
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
-    """The assets `radiographs`, `readings` and `surgeries`."""
+    """The assets `withdrawn`, `radiographs`, `readings` and `surgeries`."""
+    # Where ids are a hospital's own, an id without a hospital withdraws in all that the collections name.
+    named_by = [RAW_COLLECTION] if study.intake.patient_scope == "hospital" else []
+
+    @dg.asset(
+        deps=[WITHDRAWALS, *named_by],
+        group_name="intake",
+        op_tags=reserved(study.compute),
+        owners=OWNERS,
+        kinds={"parquet", "python"},
+        description="Who withdrew, by pseudonym. Nothing of these patients is taken in, and what was is forgotten.",
+        code_version=code_version(["intake/withdrawn"], study.intake),
+    )
+    def withdrawn(project: dg.ResourceParam[Project]) -> dg.MaterializeResult:
+        home = project.home
+        with told():
+            rows = _withdrawn(project, study)
+            left = forget(home, rows, study.tasks)
+        write_table(rows, home.part("withdrawn"))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(rows)),
+            metadata={"dagster/row_count": rows.num_rows, "files_changed": left},
+        )
+
     shared: dict[str, Any] = {
         "partitions_def": COLLECTIONS,
-        "deps": [RAW_COLLECTION],
+        "deps": [RAW_COLLECTION, "withdrawn"],
         "group_name": "intake",
         "op_tags": reserved(study.compute),
         "owners": OWNERS,
@@ -112,7 +138,13 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         with told():
             collection = open_collection(project.collection(name))
             found = write_radiographs(
-                collection, study.intake, project.key(), files, compute.threads, logged(context)
+                collection,
+                study.intake,
+                project.key(),
+                files,
+                compute.threads,
+                logged(context),
+                tables.withdrawn(),
             )
         written = read_metadata(files.rows).num_rows
         return dg.MaterializeResult(
@@ -150,6 +182,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         with told():
             collection = open_collection(project.collection(name))
             typed, rejected = read_mri_readings(collection, study.intake, project.key())
+            typed = forgotten(typed, tables.withdrawn())
             rows = label_rows(typed, study.readings)
             agreement, disagreements = compare(typed, study.readings)
         write_table(rejected, project.home.intake(name, "readings_rejected"))
@@ -191,13 +224,16 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         code_version=code_version(["intake"], study.intake),
     )
     def surgeries(
-        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        tables: dg.ResourceParam[Tables],
     ) -> dg.MaterializeResult:
         name = context.partition_key
         with told():
             collection = open_collection(project.collection(name))
             absent = not has_surgeries(collection)
             rows, rejected = read_surgeries(collection, study.intake, project.key())
+            rows = forgotten(rows, tables.withdrawn())
         write_table(rejected, project.home.intake(name, "surgeries_rejected"))
         path = project.home.intake(name, "surgeries")
         if absent:
@@ -209,4 +245,12 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             metadata=describe(rows) | {"table_delivered": not absent, "rejected_rows": rejected.num_rows},
         )
 
-    return [radiographs, readings, surgeries]
+    return [withdrawn, radiographs, readings, surgeries]
+
+
+def _withdrawn(project: Project, study: Study) -> pa.Table:
+    if project.raw is None:
+        return empty(WITHDRAWN)
+    parts = [p for c in roles(project.home) if (p := project.home.intake(c, "radiographs")).exists()]
+    hospitals = {h for p in parts for h in read_table(p, ["hospital"])["hospital"].unique().to_pylist()}
+    return read_withdrawn(project.raw, study.intake, project.key(), hospitals)

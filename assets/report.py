@@ -60,7 +60,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ]
 
     @dg.asset(
-        deps=[*INTAKE, "cohort", "exclusions", "cohort_flow", *of_tasks, "comparisons"],
+        deps=[*INTAKE, "withdrawn", "cohort", "exclusions", "cohort_flow", *of_tasks, "comparisons"],
         group_name="report",
         op_tags=reserved(study.compute),
         owners=OWNERS,
@@ -79,8 +79,10 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         home = project.home
         collections = sorted(roles(home))
+        withdrawn = tables.withdrawn()
         for name, parts in _FROM_INTAKE.items():
-            tables.write_shared(name, [home.intake(c, p) for c in collections for p in parts])
+            delivered = [home.intake(c, p) for c in collections for p in parts]
+            tables.write_shared(name, delivered, withdrawn if name == "radiographs" else None)
         for name, parts in _FROM_TASKS.items():
             tables.write_shared(name, [home.task(t) / f"{p}.parquet" for t in study.tasks for p in parts])
         for name in _FROM_PARTS:

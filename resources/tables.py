@@ -6,16 +6,22 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hnp_pipeline import schemas
 from hnp_pipeline.home import Home
+from hnp_pipeline.intake.withdrawn import of_withdrawn
 from hnp_pipeline.tables import read_table, replacing, write_table
 
 _PREVIEW_ROWS = 8
 _BATCH_ROWS = 65_536
 # A preview stands in Dagster's event log, which outlives the table: it shows no free text.
-_NOT_PREVIEWED = {"evidence", "patient_digest", "birth_digest", "detail", "missing", "found", "bare_key"}
+# And nothing by which a row can be found again: who withdraws is to be gone.
+_NOT_PREVIEWED = {
+    "evidence", "patient_digest", "birth_digest", "detail", "missing", "found", "bare_key",
+    "patient_key", "image_id", "other_image_id", "row", "sha256",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,11 @@ class Tables:
         write_table(table, path)
         return describe(table)
 
-    def write_shared(self, name: str, parts: list[Path]) -> int:
-        """Assemble a shared table from the parts that exist, in the schema of its name; returns its rows."""
+    def write_shared(self, name: str, parts: list[Path], withdrawn: pa.Table | None = None) -> int:
+        """Assemble a shared table from the parts that exist, in the schema of its name; returns its rows.
+
+        A row of a patient who withdrew (a table of `WITHDRAWN`) stays a row, of nobody.
+        """
         _, columns = schemas.TABLES[name]
         schema = schemas.schema(columns)
         rows = 0
@@ -47,9 +56,15 @@ class Tables:
                     with pq.ParquetFile(part) as file:
                         for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names):
                             table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+                            table = table if withdrawn is None else _of_nobody(table, withdrawn)
                             writer.write_table(table.replace_schema_metadata(None))
                             rows += table.num_rows
         return rows
+
+    def withdrawn(self) -> pa.Table:
+        """Who withdrew (`WITHDRAWN`); nobody until the asset of that name was made, which the planner makes first."""
+        path = self.home.part("withdrawn")
+        return read_table(path) if path.exists() else schemas.empty(schemas.WITHDRAWN)
 
     def describe_file(self, path: Path, columns: list[schemas.Column]) -> dict[str, Any]:
         """Metadata of a table on disk, without reading more than its first rows."""
@@ -58,6 +73,15 @@ class Tables:
             head = next(file.iter_batches(_PREVIEW_ROWS), None)
             table = schema.empty_table() if head is None else pa.Table.from_batches([head]).cast(schema)
             return describe(table) | {"dagster/row_count": file.metadata.num_rows}
+
+
+def _of_nobody(table: pa.Table, withdrawn: pa.Table) -> pa.Table:
+    gone = of_withdrawn(table, withdrawn)
+    for name in ("patient_key", "sha256"):
+        if name in table.column_names:
+            at, nothing = table.schema.get_field_index(name), pa.scalar(None, pa.string())
+            table = table.set_column(at, table.schema.field(at), pc.if_else(gone, nothing, table[name]))
+    return table
 
 
 def describe(table: pa.Table) -> dict[str, Any]:

@@ -47,7 +47,15 @@ def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             "prepare",
-            keys("cohort", "exclusions", "cohort_flow", "development_set", "test_set", "near_duplicates"),
+            keys(
+                "withdrawn",
+                "cohort",
+                "exclusions",
+                "cohort_flow",
+                "development_set",
+                "test_set",
+                "near_duplicates",
+            ),
             description="Match, exclude, split: after every collection has been read.",
         ),
         *[

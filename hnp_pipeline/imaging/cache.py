@@ -45,6 +45,7 @@ __all__ = [
     "ImageCache",
     "ImageStore",
     "build_cache",
+    "forget_images",
     "list_caches",
     "remove_old_caches",
 ]
@@ -130,6 +131,20 @@ def build_cache(
     return CacheSummary(
         todo.num_rows, kept, dropped, inverted, time.perf_counter() - start, *(float(s) for s in seconds)
     )
+
+
+def forget_images(directory: Path, sha256: pa.Array) -> None:
+    """Take these images out of all of a collection's caches, whatever their settings; their pixels are gone."""
+    with _only_builder(directory, silent):
+        for info in map(_info, _folders(directory)):
+            if info.settings is not None:
+                writer = CacheWriter(info.folder, info.settings.size)
+                committed, stay = (
+                    writer.committed,
+                    writer.done["sha256"].filter(pc.invert(pc.is_in(writer.done["sha256"], sha256))),
+                )
+                if _drop(writer, stay, verify=False) and committed:
+                    writer.commit()
 
 
 @contextmanager

@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 from hnp_pipeline import schemas
 from hnp_pipeline.imaging.inspection import INSPECTED, inspect_files
 from hnp_pipeline.intake.collection import Collection
+from hnp_pipeline.intake.withdrawn import forgotten, of_withdrawn
 from hnp_pipeline.intake.xrays import with_images, write_xrays
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.study import Intake
 from hnp_pipeline.tables import read_table, replacing, scratch
 
 _BATCH = 131_072  # rows held at once
+_NOBODY = schemas.empty(schemas.WITHDRAWN)
 NAMES = schemas.schema(
     [
         schemas.Column("image_id", schemas.TEXT, "<collection>/<row>"),
@@ -51,8 +53,12 @@ def write_radiographs(
     files: RadiographFiles,
     threads: int,
     report: Report = silent,
+    withdrawn: pa.Table = _NOBODY,
 ) -> RadiographCounts:
     """Type every row of the x-ray table, look at every picture it names, write the three files.
+
+    Of patients who withdrew (a table of `WITHDRAWN`) the rows are blank but for what `intake.withdrawn.forgotten`
+    leaves, and no file's name is kept.
 
     Each file is replaced as a whole, and none before all three are written. Pictures of the same size and time of
     change as in the last `files.inspected` are not read again.
@@ -85,12 +91,17 @@ def write_radiographs(
                 _part(report, rows, batch.num_rows, total),
             )
             found = with_images(batch, inspected)
-            write_inspected.write_table(inspected)
-            write_names.write_table(batch.select(NAMES.names).cast(NAMES))
-            write_rows.write_table(found)
+            stays = pc.invert(of_withdrawn(batch, withdrawn))
+            named = batch.filter(stays)
+            write_inspected.write_table(
+                inspected.filter(pc.is_in(inspected["file"], named["file"].combine_chunks()))
+            )
+            write_names.write_table(named.select(NAMES.names).cast(NAMES))
+            write_rows.write_table(forgotten(found, withdrawn))
+            found = found.filter(stays)
             rows += batch.num_rows
-            unreadable += batch.num_rows - found["unreadable"].null_count
-            untyped += batch.num_rows - found["missing"].null_count
+            unreadable += found.num_rows - found["unreadable"].null_count
+            untyped += found.num_rows - found["missing"].null_count
     return RadiographCounts(rows, unreadable, untyped)
 
 

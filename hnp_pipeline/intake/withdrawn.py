@@ -67,6 +67,32 @@ def read_withdrawn(
         return run(database, _QUERY, where, scope=settings.patient_scope).cast(schema(WITHDRAWN))
 
 
+def forgotten(rows: pa.Table, withdrawn: pa.Table) -> pa.Table:
+    """Typed rows without those of patients who withdrew; an x-ray row stays, since every row is accounted for.
+
+    Of such an x-ray row there is left its number, the patient's pseudonym, which excludes it, and the hash of its
+    picture: the same picture under another patient stays an identity conflict, as it may show who withdrew.
+
+    Args:
+        rows: typed rows of x-rays, readings or surgeries.
+        withdrawn: a table of `WITHDRAWN`.
+    """
+    gone = of_withdrawn(rows, withdrawn)
+    if "image_id" not in rows.column_names:
+        return rows.filter(pc.invert(gone))
+    blank = {c: pa.scalar(None, rows.schema.field(c).type) for c in rows.column_names if c not in _KEPT}
+    columns = [pc.if_else(gone, blank[c], rows[c]) if c in blank else rows[c] for c in rows.column_names]
+    return pa.table(columns, schema=rows.schema)
+
+
+def of_withdrawn(rows: pa.Table, withdrawn: pa.Table) -> pa.ChunkedArray:
+    """Which rows (bool) are of patients who withdrew; a row of no patient is not."""
+    return pc.is_in(rows["patient_key"], withdrawn["patient_key"].drop_null().combine_chunks())
+
+
+_KEPT = {"image_id", "collection", "row", "patient_key", "sha256"}
+
+
 def _named(raw: Path) -> list[str]:
     try:
         return hospitals(find_collections(raw)).to_pylist()

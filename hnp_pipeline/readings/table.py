@@ -75,9 +75,15 @@ def _position(header: list[str], name: str, path: Path) -> int:
     found = exact or alike
     if len(found) == 1:
         return found[0]
-    told = ", ".join(" ".join(column.split())[:40] for column in header[:30] if column.strip())
     problem = f"has column {name} {len(found)} times" if found else f"has no column {name}"
-    raise TableError(f"{path.name} {problem} (name the texts' column with --text); columns found: {told}")
+    raise TableError(f"{path.name} {problem} (name the texts' column with --text); {_told(header)}")
+
+
+def _told(header: list[str]) -> str:
+    names = [" ".join(column.split()) for column in header if column.strip()]
+    if any(len(name) > 40 or any(c.isdigit() for c in name) for name in names):  # may be a patient's row
+        return f"its first row ({len(names)} fields) does not look like a header"
+    return f"columns found: {', '.join(names[:30])}"
 
 
 def _rows(batches: Iterator[pa.Table], width: int) -> pa.Table:

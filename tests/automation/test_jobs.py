@@ -24,7 +24,7 @@ def test_each_stage_adds_its_own(project):
         now = wanted(project, stage)
         assert before < now
         added[stage], before = now - before, now
-    intake = {"radiographs", "readings", "surgeries"}
+    intake = {"withdrawn", "radiographs", "readings", "surgeries"}
     assert added["cohort"] == intake | {"cohort", "exclusions", "cohort_flow", "warehouse"}
     assert added["imaging"] == {"clahe_cache", "development_set", "test_set", "near_duplicates"}
     tasks = project.study.tasks
