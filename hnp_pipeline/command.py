@@ -229,6 +229,8 @@ def prepare(home: Home) -> None:
     except OSError as error:
         told = disk.told(error, home.root) or f"the home {home.root} cannot be used: {error.strerror}"
         raise SettingsError(told) from None
+    if told := exposed(home):
+        print(f"warning: {told}", file=sys.stderr)
     # Threads that spin while they wait take the core from those that work, when two steps run side by side.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ |= {
@@ -238,6 +240,16 @@ def prepare(home: Home) -> None:
     }
     for variable in ("HNP_PROFILE", "HNP_RAW", "HNP_EXECUTOR", "RAY_API_SERVER_ADDRESS"):
         os.environ.pop(variable, None)  # study.yaml says it from here on
+
+
+def exposed(home: Home) -> str | None:
+    """Who else can look into the home, and what to do; None where it is its owner's alone."""
+    status = home.root.stat()
+    if status.st_uid != os.getuid():
+        return f"the home {home.root} belongs to another user, who can read all that is written there"
+    if status.st_mode & 0o077:
+        return f"the home {home.root} is open to other users of this machine: chmod 700 {home.root}"
+    return None
 
 
 @contextmanager
