@@ -229,8 +229,8 @@ def prepare(home: Home) -> None:
     except OSError as error:
         told = disk.told(error, home.root) or f"the home {home.root} cannot be used: {error.strerror}"
         raise SettingsError(told) from None
-    if told := exposed(home):
-        print(f"warning: {told}", file=sys.stderr)
+    if open_to := exposed(home):
+        print(f"warning: {open_to}", file=sys.stderr)
     # Threads that spin while they wait take the core from those that work, when two steps run side by side.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ |= {
