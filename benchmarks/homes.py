@@ -17,6 +17,7 @@ import duckdb
 import pyarrow.parquet as pq
 import yaml
 
+from hnp_pipeline.automation.planner import IN_FLIGHT, Target
 from hnp_pipeline.home import Home
 from hnp_pipeline.imaging.store import ImageCache
 from hnp_pipeline.study import Imaging
@@ -93,8 +94,6 @@ def unsound(root: Path) -> list[str]:
 
 def hanging(root: Path) -> list[str]:
     """What looks as if it were at work, or half made, on a home where nothing is."""
-    from hnp_pipeline.automation.planner import IN_FLIGHT
-
     found = [
         f"half made: {p.relative_to(root)}" for p in _files(root, _SERVICES - {"scratch"}) if _half_made(p)
     ]
@@ -108,6 +107,17 @@ def hanging(root: Path) -> list[str]:
         found += [
             f"MLflow run {r[0]} RUNNING" for r in db.execute("SELECT name FROM runs WHERE status = 'RUNNING'")
         ]
+    return found
+
+
+def durations(root: Path) -> dict[str, float]:
+    """The steps in the order in which they were made, as `level/fold_model[2]`, and the seconds that each took."""
+    found = {}
+    with dg.DagsterInstance.from_config(str(root / "dagster")) as instance:
+        for record in reversed(instance.get_run_records()):
+            run = record.dagster_run
+            target = Target(min(run.asset_selection or ()), run.tags.get("dagster/partition"))
+            found[target.name] = (record.end_time or 0.0) - (record.start_time or 0.0)
     return found
 
 

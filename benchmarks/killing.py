@@ -21,15 +21,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import yaml
 
-from benchmarks.homes import differences, hanging, unsound
+from benchmarks.homes import differences, durations, hanging, unsound
 
 STUDY = {
     "name": "hnp-killing",
@@ -59,7 +60,7 @@ FILES = {
 }
 _PATIENCE = 600.0  # seconds that a moment is waited for
 _BEGUN = re.compile(r"\] (\S+)\s+because")
-_DONE = re.compile(r"^ *\S+(?: min)?\s+(\S+)\s+done in (?:(\d+):)?(\d+)", re.M)
+_ENDED = re.compile(r"^ *\S+ (?:s|min|h) +(\S+) +(done in .*|FAILED: .*)")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Fill:
-    """All but `leave` bytes of the disk are taken when a step begins, until the command has ended."""
+    """All but `leave` bytes of the disk are taken when a step begins, until it has ended."""
 
     step: str
     leave: int = 0
@@ -84,9 +85,10 @@ class Fill:
 class Story:
     """What was done to a home, and what was seen."""
 
-    told: list[str]  # what the command printed, a text a call
-    hit: list[bool]  # whether each disturbance found its moment
-    wrong: list[str]  # what must not be
+    hit: list[tuple[Kill | Fill, str]] = field(default_factory=list)  # with the step that was struck
+    missed: list[Kill | Fill] = field(default_factory=list)  # the step was over before its moment came
+    wrong: list[str] = field(default_factory=list)  # what must not be
+    commands: int = 0
 
 
 class Command:
@@ -111,11 +113,17 @@ class Command:
         for line in self.process.stdout or ():
             self.lines.append(line)
 
-    def began(self, step: str) -> bool:
-        """Wait until a step begins; false if the command ends before."""
-        return self.until(lambda: any(m[1] == step for x in list(self.lines) if (m := _BEGUN.search(x))))
+    def begun(self, after: int = 0) -> list[str]:
+        """The steps that have begun since so many lines, in order."""
+        return [m[1] for line in self.lines[after:] if (m := _BEGUN.search(line))]
 
-    def until(self, met) -> bool:
+    def ending(self, step: str) -> str | None:
+        """How a step ended: `done in …`, `FAILED: …`; None while it is at work."""
+        found = (m for line in list(self.lines) if (m := _ENDED.search(line)) and m[1] == step)
+        return next((m[2] for m in found), None)
+
+    def until(self, met: Callable[[], object]) -> bool:
+        """Wait for what is to come; false if the command ends before."""
         end = time.monotonic() + _PATIENCE
         while not met():
             if self.process.poll() is not None or time.monotonic() > end:
@@ -131,11 +139,14 @@ class Command:
 
     def kill(self, whom: str) -> bool:
         """As a person with `kill -9`, the kernel's memory killer, or a power cut would; false if nobody was there."""
-        command = psutil.Process(self.process.pid)
-        if whom == "step":
-            self.until(lambda: self._steps(command))
-        below = command.children(recursive=True)
-        victims = {"all": [command, *below], "command": [command], "step": self._steps(command)}[whom]
+        try:
+            command = psutil.Process(self.process.pid)
+            if whom == "step":
+                self.until(lambda: self._steps(command))
+            below = command.children(recursive=True)
+            victims = {"all": [command, *below], "command": [command], "step": self._steps(command)}[whom]
+        except psutil.NoSuchProcess:  # it has just ended
+            return False
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
@@ -160,29 +171,69 @@ def run(raw: Path, home: Path, profile: Path) -> str:
     return told
 
 
-def disturbed(raw: Path, home: Path, profile: Path, disturbances: list[Kill | Fill]) -> Story:
-    """Start, disturb, look whether all files are whole, start again; in the end, run in peace."""
-    story = Story([], [], [])
-    for number, disturbance in enumerate(disturbances):
-        command = Command(raw, home, profile)
-        hit = command.began(disturbance.step)
-        if hit and isinstance(disturbance, Kill):
-            hit = _kill(command, home, disturbance)
-            told = command.end()
-        elif hit:
-            with _filled(home.parent, disturbance.leave):
-                told = command.end()
-            story.wrong += _untold(disturbance, command.process.returncode, told)
-        else:
-            told = command.end()
-        story.told.append(told)
-        story.hit.append(hit)
-        if "Traceback" in told:
-            story.wrong.append(f"{number} {disturbance}: a traceback: {told}")
-        story.wrong += [f"{number} {disturbance}: {what}" for what in unsound(home)]
-    story.told.append(run(raw, home, profile))
+def disturbed(
+    raw: Path,
+    home: Path,
+    profile: Path,
+    disturbances: list[Kill | Fill],
+    say: Callable[[str], None] = lambda _: None,
+) -> Story:
+    """Start, disturb each step as it begins, look whether all files are whole, start again; in the end, run in peace.
+
+    A command that a disturbance leaves alive goes on with what does not need the disturbed step, and is disturbed
+    there.
+    """
+    story, waiting = Story(), list(disturbances)
+    while waiting:
+        story.commands += 1
+        command, seen, left = Command(raw, home, profile), 0, len(waiting)
+        while command.until(lambda: len(command.begun()) > seen):  # noqa: B023  (called at once)
+            step = command.begun()[seen]
+            seen += 1
+            if found := next((d for d in waiting if d.step == step), None):
+                waiting.remove(found)
+                _disturb(command, home, found, story, say)
+        told = command.end()
+        wrong = [f"a traceback: {told}"] if "Traceback" in told else []
+        wrong += unsound(home)
+        story.wrong += wrong
+        done = command.process.returncode == 0
+        over = [d for d in waiting if done or (command.ending(d.step) or "").startswith("done")]
+        story.missed += over
+        waiting = [d for d in waiting if d not in over]
+        say(f"command {story.commands} ended with {command.process.returncode} {' '.join(wrong)}")
+        if left == len(waiting):
+            story.wrong.append(f"these steps were not made: {waiting} {told}")
+            break
+    run(raw, home, profile)
     story.wrong += hanging(home)
     return story
+
+
+def _disturb(
+    command: Command, home: Path, disturbance: Kill | Fill, story: Story, say: Callable[[str], None]
+) -> None:
+    step = disturbance.step
+    if isinstance(disturbance, Kill):
+        hit = _kill(command, home, disturbance)
+        struck = command.begun()[-1] if command.ending(step) else step
+        if disturbance.whom == "step":
+            command.until(lambda: command.ending(struck))
+    else:
+        with _filled(home.parent, disturbance.leave):
+            command.until(lambda: command.ending(step))
+            ending = command.ending(step)
+            told = ending or command.end()
+        hit, struck = True, step
+        if not (ending or "").startswith("done") and not _plain(told):
+            story.wrong.append(f"{disturbance}: said {told}")
+    if hit:
+        story.hit.append((disturbance, struck))
+    else:
+        story.missed.append(disturbance)
+    say(
+        f"{len(story.hit):3d} {'' if hit else 'missed: '}{disturbance} struck {struck}: {command.ending(struck)}"
+    )
 
 
 def _kill(command: Command, home: Path, kill: Kill) -> bool:
@@ -191,16 +242,13 @@ def _kill(command: Command, home: Path, kill: Kill) -> bool:
         hit = command.process.poll() is None
     else:
         pattern = kill.file
-        hit = command.until(lambda: any(home.glob(pattern)))
+        hit = command.until(lambda: any(home.glob(pattern)) or command.ending(kill.step))
     return hit and command.kill(kill.whom)
 
 
-def _untold(fill: Fill, code: int, told: str) -> list[str]:
-    """What a run on a full disk must say, and did not. A step that needs no more than is left may succeed."""
-    if code == 0:
-        return []
-    plain = re.search(r"cannot be (written|cached)|needs [\d.]+ GB", told) and "make room" in told
-    return [] if code == 1 and plain else [f"{fill}: ended with {code} and said {told}"]
+def _plain(told: str) -> bool:
+    """Whether a person was told that the disk is full, of which file, and what to do."""
+    return bool(re.search(r"cannot be (written|cached)|needs [\d.]+ GB", told)) and "make room" in told
 
 
 @contextmanager
@@ -219,7 +267,7 @@ def _filled(disk: Path, leave: int) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(place: Path, megabytes: int = 64) -> Iterator[Path | None]:
+def small_disk(place: Path, megabytes: int = 96) -> Iterator[Path | None]:
     """A tmpfs at `place`; None where it may not be mounted."""
     place.mkdir(parents=True)
     options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
@@ -252,45 +300,50 @@ def main() -> None:
     parser.add_argument("--fills", type=int, default=22)
     parser.add_argument("--patients", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the homes stay; default: a temporary one")
+    parser.add_argument(
+        "--folder", type=Path, help="where the homes stay, an undisturbed one there serves again"
+    )
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         raw, profile = phantom(folder, options.patients)
-        told = run(raw, folder / "home", profile)
+        if not (folder / "home" / "report" / "index.html").exists():
+            run(raw, folder / "home", profile)
         with small_disk(folder / "disk") as disk:
             if disk is None:
                 print("no tmpfs can be mounted here: no full disks")
             fills = options.fills if disk else 0
-            plan = disturbances(told, options.kills, fills, random.Random(options.seed))
+            plan = disturbances(durations(folder / "home"), options.kills, fills, random.Random(options.seed))
             home = (disk or folder / "disk") / "home"
-            story = disturbed(raw, home, profile, plan)
+            story = disturbed(raw, home, profile, plan, lambda line: print(line, flush=True))
             story.wrong += [f"differs: {name}" for name in differences(folder / "home", home)]
-    for disturbance, hit in zip(plan, story.hit, strict=True):
-        print(f"{'' if hit else 'missed: '}{disturbance}")
-    print(f"{sum(story.hit)} of {len(plan)} disturbances found their moment")
+    for kind in (Kill, Fill):
+        counts = Counter(struck for d, struck in story.hit if isinstance(d, kind))
+        told = ", ".join(f"{step} {n}" for step, n in counts.items())
+        print(f"{counts.total()} {kind.__name__.lower()}s, by the step that was struck: {told}")
+    print(f"{len(story.missed)} came too late; {story.commands + 1} commands")
     print("\n".join(story.wrong) or "nothing wrong: both homes hold the same, nothing hangs")
     sys.exit(bool(story.wrong))
 
 
-def disturbances(told: str, kills: int, fills: int, chance: random.Random) -> list[Kill | Fill]:
+def disturbances(took: dict[str, float], kills: int, fills: int, chance: random.Random) -> list[Kill | Fill]:
     """So many of each, spread over the steps in the order in which they are made; moments by chance."""
-    took = {name: 60 * int(minutes or 0) + int(seconds) for name, minutes, seconds in _DONE.findall(told)}
-    steps = [m[1] for line in told.splitlines() if (m := _BEGUN.search(line))]
+    steps = list(took)
     plan: list[Kill | Fill] = []
     for i in range(kills):
-        step = steps[i * len(steps) // kills]
+        step = steps[int((i + chance.random()) * len(steps) / kills)]
         name, _, part = step.rstrip("]").partition("[")
         file = FILES.get(name, "").format(part=part)
-        whom = chance.choice(("all", "all", "command", "step"))
+        whom = chance.choice(("all", "command", "step"))
         by_file = bool(file) and chance.random() < 0.5
-        after = 0.0 if by_file else chance.uniform(0, took[step] + 0.5)
+        after = 0.0 if by_file else chance.uniform(0, took[step])
         plan.append(Kill(step, whom, round(after, 2), file if by_file else None))
     for i in range(fills):
-        plan.append(Fill(steps[i * len(steps) // fills], chance.choice((0, 2**17, 2**18, 2**19, 2**20))))
-    return sorted(plan, key=lambda d: (steps.index(d.step), isinstance(d, Fill)))
+        step = steps[int((i + chance.random()) * len(steps) / fills)]
+        plan.append(Fill(step, chance.choice((0, 2**17, 2**18, 2**19, 2**20))))
+    return plan
 
 
 if __name__ == "__main__":
