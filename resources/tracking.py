@@ -20,6 +20,7 @@ import pyarrow.csv as csv
 
 from hnp_pipeline.home import Home
 from hnp_pipeline.locks import locked
+from hnp_pipeline.tables import replacing
 from hnp_pipeline.vocabulary import NOTICE
 from resources.checkout import code_tags
 
@@ -62,8 +63,14 @@ class Tracking:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 
+        database = self.home.mlflow / "mlflow.db"
         self.home.mlflow.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.home.mlflow / "create.lock", wait=True):  # two processes must not both migrate it
+            if not database.exists():  # MLflow cannot go on with one that it was killed while making
+                for left in self.home.mlflow.glob(f".{database.name}.*"):
+                    left.unlink()
+                with replacing(database) as temporary:
+                    MlflowClient(f"sqlite:///{temporary}").search_experiments()
             client = MlflowClient(self.store, registry_uri=self.store)
             if client.get_experiment_by_name(self.experiment) is None:
                 client.create_experiment(

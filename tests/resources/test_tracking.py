@@ -1,10 +1,12 @@
 """Runs in MLflow: how they are named, found, reopened, ended, and what they never hold."""
 
+import resource
 import threading
 
 import dagster as dg
 import pytest
 
+from hnp_pipeline.errors import StepError
 from hnp_pipeline.home import Home
 from resources.tracking import Tracking
 
@@ -94,3 +96,17 @@ def test_data_sets_are_named_by_version_and_nothing_else(tracking):
     assert str(tracking.home.root) not in given.dataset.source
     tags = {t.key: t.value for t in given.tags}
     assert tags == {"mlflow.data.context": "training", "hnp.version": "a" * 50}
+
+
+def test_a_disk_that_is_full_while_the_database_is_made_leaves_none_half_made(tmp_path):
+    home = Home(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # bytes of a file: some of its tables fit
+    try:
+        with pytest.raises(StepError, match=r"mlflow\.db cannot be written .*make room"):
+            _ = Tracking(home, "study").client
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    (home.mlflow / ".mlflow.db.1-killed.tmp").touch()
+    assert Tracking(home, "study").experiment_id
+    assert {p.name for p in home.mlflow.glob("*")} - {"artifacts"} == {"mlflow.db", "create.lock"}
