@@ -141,6 +141,7 @@ def _timeless(value):
 
 def _report(html: str, root: Path) -> str:
     html = html.replace(str(root), "HOME")
+    html = re.sub(r"\d{1,2} \w+ \d{4}, \d\d:\d\d UTC", "TIME", html)
     html = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+00:00| UTC)?", "TIME", html)
     return re.sub(r"experiments/\d+/runs/[0-9a-f]{32}", "RUN", html)
 
