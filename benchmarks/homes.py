@@ -103,10 +103,10 @@ def hanging(root: Path) -> list[str]:
         found += [f"Dagster run {r.dagster_run.run_id} {r.dagster_run.status.value}" for r in runs]
         slots = instance.event_log_storage.get_concurrency_run_ids()
         found += [f"pool slot of {run_id}" for run_id in slots]
-    with closing(sqlite3.connect(root / "mlflow" / "mlflow.db")) as db:
-        found += [
-            f"MLflow run {r[0]} RUNNING" for r in db.execute("SELECT name FROM runs WHERE status = 'RUNNING'")
-        ]
+    if (tracked := root / "mlflow" / "mlflow.db").exists():
+        with closing(sqlite3.connect(tracked)) as db:
+            running = db.execute("SELECT name FROM runs WHERE status = 'RUNNING'")
+            found += [f"MLflow run {name} RUNNING" for (name,) in running]
     return found
 
 

@@ -58,6 +58,7 @@ FILES = {
     "level/gradcam": "gradcam/.level*",
     "warehouse": ".hnp.duckdb.*",
 }
+KEY = "abc"  # of the pseudonyms: the same in both homes
 _PATIENCE = 600.0  # seconds that a moment is waited for
 _BEGUN = re.compile(r"\] (\S+)\s+because")
 _ENDED = re.compile(r"^ *\S+ (?:s|min|h) +(\S+) +(done in .*|FAILED: .*)")
@@ -99,7 +100,7 @@ class Command:
         program = Path(sys.executable).parent / "hnp"
         self.process = subprocess.Popen(
             [program, "run", "--raw", raw, "--home", home, "--profile", profile, *options],
-            env=clean | {"HNP_PSEUDONYM_KEY": "abc", "PYTHONUNBUFFERED": "1"},
+            env=clean | {"HNP_PSEUDONYM_KEY": KEY, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -163,9 +164,9 @@ class Command:
         return found
 
 
-def run(raw: Path, home: Path, profile: Path) -> str:
+def run(raw: Path, home: Path, profile: Path, *options: str) -> str:
     """An undisturbed run to its end."""
-    command = Command(raw, home, profile)
+    command = Command(raw, home, profile, *options)
     told = command.end()
     assert command.process.returncode == 0, told
     return told
@@ -176,6 +177,7 @@ def disturbed(
     home: Path,
     profile: Path,
     disturbances: list[Kill | Fill],
+    *options: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> Story:
     """Start, disturb each step as it begins, look whether all files are whole, start again; in the end, run in peace.
@@ -186,7 +188,7 @@ def disturbed(
     story, waiting = Story(), list(disturbances)
     while waiting:
         story.commands += 1
-        command, seen, left = Command(raw, home, profile), 0, len(waiting)
+        command, seen, left = Command(raw, home, profile, *options), 0, len(waiting)
         while command.until(lambda: len(command.begun()) > seen):  # noqa: B023  (called at once)
             step = command.begun()[seen]
             seen += 1
@@ -205,7 +207,7 @@ def disturbed(
         if left == len(waiting):
             story.wrong.append(f"these steps were not made: {waiting} {told}")
             break
-    run(raw, home, profile)
+    run(raw, home, profile, *options)
     story.wrong += hanging(home)
     return story
 
@@ -317,7 +319,7 @@ def main() -> None:
             fills = options.fills if disk else 0
             plan = disturbances(durations(folder / "home"), options.kills, fills, random.Random(options.seed))
             home = (disk or folder / "disk") / "home"
-            story = disturbed(raw, home, profile, plan, lambda line: print(line, flush=True))
+            story = disturbed(raw, home, profile, plan, say=lambda line: print(line, flush=True))
             story.wrong += [f"differs: {name}" for name in differences(folder / "home", home)]
     for kind in (Kill, Fill):
         counts = Counter(struck for d, struck in story.hit if isinstance(d, kind))

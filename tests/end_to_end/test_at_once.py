@@ -1,4 +1,4 @@
-"""Several commands and a reader on one home at the same time."""
+"""Several commands and a reader on one home at the same time; and commands that are killed there."""
 
 import os
 import subprocess
@@ -11,7 +11,9 @@ import duckdb
 import pytest
 import yaml
 
+from benchmarks.killing import KEY, Kill, disturbed
 from hnp_pipeline.study import PROFILES
+from hnp_pipeline.tables import content_hash_of
 
 pytestmark = pytest.mark.end_to_end
 # Opens the database as DuckDB's own shell does, for reading and writing, and keeps it open.
@@ -31,28 +33,41 @@ class AtOnce:
     home: Path
     ends: list[tuple[int, str]]
     read: list[int]
+    raw: Path
+    profile: Path  # of the first two
+    tables: dict[str, str]  # after them: the hash of each
 
 
 def started(home: Path, *options: object) -> subprocess.Popen:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HNP_", "DAGSTER_"))}
     command = [Path(sys.executable).parent / "hnp", "run", "--home", home, "--until", "cohort", *options]
     return subprocess.Popen(
-        list(map(str, command)), env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        list(map(str, command)),
+        env=clean | {"HNP_PSEUDONYM_KEY": KEY},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
 @pytest.fixture(scope="module")
 def at_once(tmp_path_factory, phantom) -> AtOnce:
     folder = tmp_path_factory.mktemp("at_once")
-    home, other = folder / "home", folder / "other.yaml"
-    settings = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
+    home, raw, profile, other = (
+        folder / "home",
+        phantom / "raw",
+        PROFILES / "tiny.yaml",
+        folder / "other.yaml",
+    )
+    settings = yaml.safe_load(profile.read_text())
     other.write_text(yaml.safe_dump(settings | {"cohort": {"interval_days": 5}}))
-    commands = [started(home, "--raw", phantom / "raw", "--profile", "tiny") for _ in range(2)]
+    commands = [started(home, "--raw", raw, "--profile", profile) for _ in range(2)]
     # the one that is refused says so after some seconds, while the other is still at work
     lines = [command.stdout.readline() for command in commands]
     first = 0 if "another run" in lines[1] else 1
-    commands.append(started(home, "--raw", phantom / "raw", "--profile", other, "--wait"))
+    commands.append(started(home, "--raw", raw, "--profile", other, "--wait"))
     told = [before + c.communicate()[0] for before, c in zip(lines, commands, strict=False)]
+    tables = hashes(home)
     database = str(home / "hnp.duckdb")
     with subprocess.Popen(
         [sys.executable, "-c", READER, database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -61,7 +76,12 @@ def at_once(tmp_path_factory, phantom) -> AtOnce:
         told.append(commands[2].communicate()[0])
         read.append(reader.communicate("\n\n")[0])
     ends = [(c.returncode, t) for c, t in zip(commands, told, strict=True)]
-    return AtOnce(home, [ends[first], ends[1 - first], ends[2]], list(map(int, read)))
+    ends = [ends[first], ends[1 - first], ends[2]]
+    return AtOnce(home, ends, list(map(int, read)), raw, profile, tables)
+
+
+def hashes(home: Path) -> dict[str, str]:
+    return {p.name: content_hash_of(p) for p in (home / "tables").glob("*.parquet")}
 
 
 def test_one_works_one_says_so_and_one_waits(at_once):
@@ -86,3 +106,12 @@ def test_a_reader_disturbs_nobody_and_is_not_disturbed(at_once):
     with duckdb.connect(str(at_once.home / "hnp.duckdb"), read_only=True) as db:
         (rows,) = db.execute("SELECT count(*) FROM cohort").fetchone()
     assert before == after > rows > 0
+
+
+def test_killed_and_started_again_the_tables_are_those_of_a_run_in_peace(at_once):
+    """Last: back to the first settings, whose tables are known. `benchmarks.killing` is the long form."""
+    assert hashes(at_once.home) != at_once.tables
+    kills = [Kill("cohort", "all", 0.5), Kill("warehouse", "step", 0.3)]
+    story = disturbed(at_once.raw, at_once.home, at_once.profile, kills, "--until", "cohort")
+    assert len(story.hit) == 2 and not story.wrong, story
+    assert hashes(at_once.home) == at_once.tables
