@@ -169,6 +169,7 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes of 240 MB that nothing here needs
         "PYTHONWARNINGS": "ignore",
     }
     started: dict[str, subprocess.Popen[bytes]] = {}
