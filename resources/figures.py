@@ -22,6 +22,7 @@ def lines(series: Mapping[str, Sequence[float | None]], xlabel: str) -> bytes:
         x = range(1, len(values) + 1)
         axis.plot(x, [float("nan") if v is None else v for v in values], marker="o", markersize=3)
         axis.set(title=name, xlabel=xlabel)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # no epoch 0.96
     return _png(figure)
 
 
