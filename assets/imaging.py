@@ -64,7 +64,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 project.home.cache(name),
                 pa.table({"sha256": listed["sha256"], "path": paths}),
                 study.imaging,
-                compute.threads,
+                compute.spread(),
                 logged(context),
             )
             cached = len(ImageCache.open(project.home.cache(name), study.imaging))

@@ -181,7 +181,7 @@ class Ray(Section):
     test_evaluation: Share = Share(cpus=4, gpus=1, memory_gb=16)
     gradcam: Share = Share(cpus=4, gpus=1, memory_gb=16)
     other: Share = Share(cpus=1)
-    images_per_shard: Annotated[int, Field(ge=1)] = 4096
+    images_per_shard: Annotated[int, Field(ge=1, le=16384)] = 4096  # of the image cache
 
 
 class Compute(Section):

@@ -2,9 +2,12 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hnp_pipeline import study
+
+if TYPE_CHECKING:
+    from hnp_pipeline.imaging.shards import Spread
 
 _CPUS = "HNP_CPUS"  # tells a step on Ray how many it was given
 
@@ -28,6 +31,14 @@ class Compute:
         if self.settings.device != "auto":
             return self.settings.device
         return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def spread(self) -> "Spread | int":
+        """Where the images of a cache are made: on the cluster's nodes, or by so many threads here."""
+        if self.settings.executor != "ray":
+            return self.threads
+        from resources.shards import OnRay
+
+        return OnRay(self.settings.ray.clahe_cache, self.settings.ray.images_per_shard)
 
 
 def share_of(settings: study.Compute, step: str) -> study.Share:

@@ -10,29 +10,21 @@ of the old file are not disturbed.
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import time
-import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
 from hnp_pipeline.errors import StepError
-from hnp_pipeline.imaging.clahe import prepare_and_tell, reduction
-from hnp_pipeline.imaging.decoding import decode_gray
-from hnp_pipeline.imaging.files import open_regular
-from hnp_pipeline.imaging.formats import UnreadableImageError, read_header
+from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
 from hnp_pipeline.imaging.store import ImageCache, ImageStore, read_index
 from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.progress import Report, silent
@@ -85,7 +77,7 @@ def build_cache(
     directory: Path,
     images: pa.Table,
     settings: Imaging,
-    threads: int,
+    spread: Spread | int,
     report: Report = silent,
     verify: bool = False,
 ) -> CacheSummary:
@@ -98,7 +90,7 @@ def build_cache(
         directory: the collection's caches, `home.cache(collection)`.
         images: columns sha256 and path; repeated content counts once.
         settings: what the cache is made with; other settings make another cache beside it.
-        threads: images computed side by side.
+        spread: where images are made: so many threads of this process, or another way to have shards made.
         report: told how many are done.
         verify: check the pixels that are there against their checksums, and make the bad ones anew.
 
@@ -107,6 +99,7 @@ def build_cache(
             was committed before stays.
     """
     start = time.perf_counter()
+    spread = OnThreads(spread) if isinstance(spread, int) else spread
     unique = images.group_by("sha256", use_threads=False).aggregate([("path", "first")]).sort_by("sha256")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,7 +112,7 @@ def build_cache(
             kept = writer.done.num_rows
             there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
             todo = unique.filter(pc.invert(there))
-            seconds = _add(writer, todo, settings, threads, report) if todo.num_rows else np.zeros(4)
+            seconds = _add(writer, todo, settings, spread, report) if todo.num_rows else np.zeros(4)
             if not writer.committed:
                 writer.commit()
     except OSError as error:
@@ -185,15 +178,9 @@ def _drop(writer: CacheWriter, listed: pa.ChunkedArray, verify: bool) -> int:
     return int(np.count_nonzero(~good))
 
 
-class _Made(NamedTuple):
-    """One image's pixels are written."""
-
-    checksum: int
-    inverted: bool
-    seconds: tuple[float, float, float, float]  # read, decode, CLAHE, write
-
-
-def _add(writer: CacheWriter, todo: pa.Table, settings: Imaging, threads: int, report: Report) -> np.ndarray:
+def _add(
+    writer: CacheWriter, todo: pa.Table, settings: Imaging, spread: Spread, report: Report
+) -> np.ndarray:
     """Compute images (sha256, path_first) into the rows after those that are done; seconds by stage."""
     count, image_bytes = todo.num_rows, settings.size**2
     free = shutil.disk_usage(writer.folder).free
@@ -203,67 +190,27 @@ def _add(writer: CacheWriter, todo: pa.Table, settings: Imaging, threads: int, r
             f"{free / 1e9:,.1f} GB are free in {writer.folder}: make room and run again"
         )
     shas, paths = todo["sha256"].to_pylist(), todo["path_first"].to_pylist()
-    seconds, first, chunk = np.zeros(4), writer.done.num_rows, 64 * max(4, threads)
-    synced = time.monotonic()
-    with _opencv_of_one_thread(), writer.appending() as file, ThreadPoolExecutor(max(1, threads)) as pool:
+    first, told, seconds, synced = writer.done.num_rows, 0, np.zeros(4), time.monotonic()
 
-        def make(i: int) -> _Made:
-            return _make(shas[i], Path(paths[i]), settings, file, (first + i) * image_bytes)
+    def tell(images: int) -> None:
+        nonlocal told
+        told += images
+        report(told / count, f"{told:,} of {count:,} images cached")
 
-        for start in range(0, count, chunk):
-            numbers = range(start, min(start + chunk, count))
-            made = []
-            for one in pool.map(make, numbers):
-                made.append(one)
-                report((start + len(made)) / count, f"{start + len(made):,} of {count:,} images cached")
-            seconds += np.sum([one.seconds for one in made], axis=0)
-            writer.append(
-                [shas[i] for i in numbers], [one.checksum for one in made], [one.inverted for one in made]
+    with writer.appending() as file:
+        shards = [
+            Shard(
+                shas[i : i + spread.images], paths[i : i + spread.images], writer.pixels, first + i, settings
             )
+            for i in range(0, count, spread.images)
+        ]
+        for shard, made in zip(shards, spread(shards, tell), strict=True):
+            seconds += made.seconds
+            writer.append(shard.sha256, made.checksums, made.inverted)
             if time.monotonic() - synced > _SECONDS_BETWEEN_SYNCS:
                 writer.save_progress(file)
                 synced = time.monotonic()
     return seconds
-
-
-def _make(sha256: str, path: Path, settings: Imaging, pixels_file: int, offset: int) -> _Made:
-    """One image from its file to its place among the pixels."""
-    times = [time.perf_counter()]
-    try:
-        with open_regular(path) as file:
-            data = file.readall()
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise UnreadableImageError("changed since it was inspected")
-        times.append(time.perf_counter())
-        header = read_header(data, maximum_pixels=2**40)  # the limit was intake's to ask
-        gray = decode_gray(data, header, reduction(header.width, header.height, settings))
-    except (UnreadableImageError, OSError) as error:
-        why = str(error) if isinstance(error, UnreadableImageError) else os.strerror(error.errno or errno.EIO)
-        raise StepError(
-            f"the image with SHA-256 {sha256[:12]}… cannot be cached ({why}): run again"
-        ) from None
-    times.append(time.perf_counter())
-    pixels, inverted = prepare_and_tell(gray, settings)
-    times.append(time.perf_counter())
-    view = memoryview(pixels.data).cast("B")
-    checksum = zlib.crc32(view)
-    while view:  # a map would die of a full disk; this says so
-        written = os.pwrite(pixels_file, view, offset)
-        view, offset = view[written:], offset + written
-    times.append(time.perf_counter())
-    read, decode, clahe, write = np.diff(times).tolist()
-    return _Made(checksum, inverted, (read, decode, clahe, write))
-
-
-@contextmanager
-def _opencv_of_one_thread() -> Iterator[None]:
-    """A thread an image scales with the cores (1.94 with 2); OpenCV's own threads do not (1.38)."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 @dataclass(frozen=True)

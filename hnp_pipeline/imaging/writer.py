@@ -76,7 +76,7 @@ class CacheWriter:
         finally:
             os.close(descriptor)
 
-    def append(self, sha256: list[str], checksums: list[int], inverted: list[bool]) -> None:
+    def append(self, sha256: list[str], checksums: np.ndarray, inverted: np.ndarray) -> None:
         """Note images whose pixels were written to the next rows."""
         rows = np.arange(self.done.num_rows, self.done.num_rows + len(sha256))
         new = pa.table(

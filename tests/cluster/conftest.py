@@ -48,6 +48,10 @@ class Nodes:
         self.add("127.0.0.3")
         _wait(lambda: _listens(ports[1], "127.0.0.1") and len(self.alive()) == 2, "two nodes")
 
+    def environment(self) -> dict[str, str]:
+        """Of a process that is to work on the cluster."""
+        return os.environ | self.variables | {"RAY_ADDRESS": self._gcs}
+
     def add(self, address: str) -> None:
         """One more node."""
         self._start("--address", self._gcs, "--node-ip-address", address)

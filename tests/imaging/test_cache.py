@@ -45,7 +45,7 @@ def directory(tmp_path) -> Path:
 def build(
     directory: Path, images: pa.Table, settings: Imaging = SETTINGS, **options: bool
 ) -> tuple[int, int, int]:
-    summary = build_cache(directory, images, settings, threads=2, **options)
+    summary = build_cache(directory, images, settings, 2, **options)
     return summary.new, summary.kept, summary.dropped
 
 
