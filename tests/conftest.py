@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+CHROMIUM = Path("/usr/bin/chromium")
 SHARED = Path(__file__).parents[1].parent / "shared"
 
 
@@ -109,3 +112,18 @@ def film(tmp_path_factory) -> "list[Path]":
         paths.append(folder / f"{i}.jpg")
         cv2.imwrite(str(paths[-1]), np.clip(gray, 0, 255).astype(np.uint8))
     return paths
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A browser; where there is none the tests skip, unless HNP_BROWSER says that there must be one."""
+    if not CHROMIUM.exists() and os.environ.get("HNP_BROWSER") != "required":
+        pytest.skip("no browser: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()

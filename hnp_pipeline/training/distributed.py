@@ -107,12 +107,17 @@ class World:
             dist.barrier()
 
 
+def leads() -> bool:
+    """Whether this process speaks for all that torchrun started; it may not have met them yet."""
+    return not _under_torchrun() or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def joined(device: str) -> Iterator[World]:
     """The processes that this one belongs to: `launch`'s, or torchrun's, or none other."""
     if dist.is_initialized():
         yield World(dist.get_rank(), dist.get_world_size())
-    elif int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ:
+    elif _under_torchrun():
         _open(device, int(os.environ.get("LOCAL_RANK", 0)))
         atexit.register(dist.destroy_process_group)  # torchrun's processes meet once
         yield World(dist.get_rank(), dist.get_world_size())
@@ -232,6 +237,10 @@ def _member(
         end.send(("error", RuntimeError(f"process {rank + 1} of {size}:\n{traceback.format_exc()}")))
         os._exit(1)
     dist.destroy_process_group()
+
+
+def _under_torchrun() -> bool:
+    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ
 
 
 def _open(device: str, gpu: int, **how: Any) -> None:

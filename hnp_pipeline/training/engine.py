@@ -1,6 +1,7 @@
 """One fold's training (paper, section 2.3): deterministic by seed, resumable, its best epoch kept."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.batches import Images
 from hnp_pipeline.training.devices import device_of, memory_told, threads_of
-from hnp_pipeline.training.distributed import joined, launch
+from hnp_pipeline.training.distributed import joined, launch, leads
 from hnp_pipeline.training.epochs import EpochResult, finished
 from hnp_pipeline.training.fold_training import FoldTraining, Job
 from hnp_pipeline.training.results import FoldResult
@@ -62,13 +63,19 @@ def train_fold(
     job, kind = Job(images, examples, task, fold, training, imaging, directory), device_of(device).type
     with checkpoints.writing_told(job.name, directory):
         directory.mkdir(parents=True, exist_ok=True)
-    lock = directory.with_name(f".{directory.name}.lock")
-    # two that train one fold would take each other's checkpoints for their own
-    with locked(lock, wait=True, waiting=lambda: report(0.0, "waiting: another run trains this fold")):
+    with _only_trainer(directory, report):
         if devices > 1:
             arguments = {"job": job, "threads": max(1, threads_of(threads) // devices), "device": kind}
             return launch(_train, arguments, devices, kind, {"report": report, "on_epoch": on_epoch})
         return _train(job, threads, kind, report, on_epoch)
+
+
+def _only_trainer(directory: Path, report: Report) -> AbstractContextManager[None]:
+    """Two that train one fold would take each other's checkpoints for their own. Torchrun's processes are one."""
+    if not leads():
+        return nullcontext()
+    lock = directory.with_name(f".{directory.name}.lock")
+    return locked(lock, wait=True, waiting=lambda: report(0.0, "waiting: another run trains this fold"))
 
 
 def _train(

@@ -36,8 +36,13 @@ def until(what: str, found: Callable[[], Any], seconds: float = 180) -> Any:
 class Study:
     """What a person sees of a home, through Dagster's instance, MLflow's store and the UI's own interface."""
 
-    def __init__(self, home: Path, instance: dg.DagsterInstance, port: int = 0) -> None:
-        self.home, self.instance, self.port = Home(home), instance, port
+    def __init__(self, home: Path, instance: dg.DagsterInstance, *ports: int) -> None:
+        self.home, self.instance, self.ports = Home(home), instance, ports
+
+    @property
+    def port(self) -> int:
+        """Of the Dagster UI; MLflow's and the report's are the next two of `ports`."""
+        return self.ports[0]
 
     @property
     def tracking(self) -> Tracking:
@@ -86,6 +91,17 @@ class Study:
             if name in keys and record.create_timestamp.timestamp() >= since:
                 return record.dagster_run
         return None
+
+    def runs_of(self, name: str, partition: str | None) -> list[dg.DagsterRun]:
+        """Runs from the UI's own buttons that make an asset (or this partition of it), the latest first."""
+        runs = [r.dagster_run for r in self.instance.get_run_records()]
+        return [
+            run
+            for run in runs
+            if name in {k.to_user_string() for k in run.asset_selection or ()}
+            and run.tags.get("dagster/partition") == partition
+            and "dagster/from_ui" in run.tags
+        ]
 
     def says(self, run: dg.DagsterRun) -> list[str]:
         """The lines of a run's log that its step wrote."""
@@ -174,7 +190,7 @@ def served(home: Path, raw: Path, profile: Path) -> Iterator[Study]:
     try:
         until("dagster.yaml", (home / "dagster" / "dagster.yaml").exists, 60)
         with opened(home) as instance:
-            study = Study(home, instance, ports[0])
+            study = Study(home, instance, *ports)
             until("the Dagster UI", lambda: _answers(study, process), 120)
             yield study
     finally:
