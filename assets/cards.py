@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.common import OWNERS, told
+from assets.common import OWNERS, Holds, tags, told
 from assets.report import facts
 from assets.training import described
 from hnp_pipeline import vocabulary
@@ -23,6 +23,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"markdown", "mlflow"},
+        tags=tags(Holds.FIGURES),
         description="A model card for each task and a data card, made of the study's own figures: what the models are "
         "for and not for, how they do and for whom, what the data are. A model's card also stands on its page in "
         "MLflow's registry.",

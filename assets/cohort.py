@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assets.common import INTAKE, OWNERS, code_version, told, verdict
+from assets import lineage
+from assets.common import INTAKE, OWNERS, Holds, code_version, tags, told, verdict
 from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.automation.survey import roles
 from hnp_pipeline.cohort.examples import development_examples, examples_hash, test_examples
@@ -42,6 +43,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             group_name="cohort",
             owners=OWNERS,
             kinds={"duckdb", "parquet"},
+            tags=tags(Holds.PSEUDONYMS),
             code_version=version,
             metadata=tolerates,
         )
@@ -126,7 +128,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             yield dg.MaterializeResult(
                 asset_key=name,
                 data_version=dg.DataVersion(content_hash_of(path)),
-                metadata=tables.describe_file(path, _COLUMNS[name]) | extra[name],
+                metadata=tables.describe_file(path, _COLUMNS[name]) | extra[name] | lineage.of(name),
                 check_results=checks if name == "cohort" else [],
             )
 
@@ -136,6 +138,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         "op_tags": reserved(study.compute),
         "owners": OWNERS,
         "kinds": {"parquet"},
+        "tags": tags(Holds.PSEUDONYMS),
         "metadata": {TOLERATES: ["clahe_cache"]},
     }
 
@@ -158,7 +161,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         with told():
             examples = development_examples(read_table(project.home.table("cohort")))
             images.store(examples)
-        metadata = tables.write(examples, project.home.part("development_set"))
+        metadata = tables.write(examples, project.home.part("development_set")) | lineage.of(
+            "development_set"
+        )
         thin = _folds_of_one_class(examples)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{examples_hash(examples)}-{pixel_version(study.imaging)}"),
@@ -191,7 +196,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         with told():
             examples = test_examples(read_table(project.home.table("cohort")))
             images.store(examples)
-        metadata = tables.write(examples, project.home.part("test_set"))
+        metadata = tables.write(examples, project.home.part("test_set")) | lineage.of("test_set")
         waiting = examples.num_rows == 0
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{content_hash(examples)}-{pixel_version(study.imaging)}"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 
 import dagster as dg
 
@@ -14,6 +15,21 @@ OWNERS = ["team:study"]
 FOLDS = dg.StaticPartitionsDefinition(["0", "1", "2", "3"])
 TRAINING_POOL = "gpu"
 INTAKE = ["radiographs", "readings", "surgeries"]
+
+
+class Holds(StrEnum):
+    """What of a patient an asset holds: the tag `hnp/holds`, for those who decide who may read it."""
+
+    IDENTITIES = "identities"  # the hospital's own exports
+    PSEUDONYMS = "pseudonyms"  # rows of patients, under a keyed name
+    PICTURES = "pictures"  # of patients, on which text may be burned in
+    MODELS = "models"  # learnt from patients
+    FIGURES = "figures"  # of groups of patients
+
+
+def tags(holds: Holds, task: str | None = None) -> dict[str, str]:
+    """An asset's tags, to filter the graph by."""
+    return {"hnp/holds": holds.value} | ({"hnp/task": task} if task else {})
 
 
 def code_version(parts: list[str], *settings: Section) -> str:
@@ -40,7 +56,12 @@ def logged(context: dg.AssetExecutionContext) -> Report:
 
 
 def verdict(
-    name: str, passed: bool, found: str, *, asset: str | list[str] | None = None, warn: bool = False
+    name: str,
+    passed: bool,
+    found: str,
+    *,
+    asset: str | list[str] | None = None,
+    warn: bool = False,
 ) -> dg.AssetCheckResult:
     """A check's result with what was found."""
     return dg.AssetCheckResult(

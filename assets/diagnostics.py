@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import OWNERS, code_version, logged, told, verdict
+from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
@@ -27,6 +27,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet"},
+        tags=tags(Holds.FIGURES, task),
         description="Whether 30 % means 30 %, whether acting on it helps, for whom it works, whether it reads the level "
         "or general degeneration, and what averaging over models and images brought.",
         code_version=code_version(["evaluation"], study.evaluation),
@@ -94,6 +95,7 @@ def build_comparisons(study: Study) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet"},
+        tags=tags(Holds.FIGURES),
         description="Paired differences in AUC with intervals: every two tasks, and each task against age and sex alone, "
         "since a model may read little more than these.",
         code_version=code_version(["evaluation"], study.evaluation),

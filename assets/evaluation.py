@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import OWNERS, code_version, logged, told, verdict
+from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from assets.training import development_version, finite, parameters, same_study, version_of
 from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
@@ -29,6 +29,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute, "test_evaluation"),
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
+        tags=tags(Holds.PSEUDONYMS, task),
         description="The mean of the four models on patients none of them has seen: probabilities, decisions, metrics.",
         code_version=code_version(["evaluation", "training/inference"], study.evaluation),
         check_specs=[

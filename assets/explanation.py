@@ -6,7 +6,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import OWNERS, code_version, logged, told, verdict
+from assets import lineage
+from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from assets.training import development_version, same_study
 from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
@@ -28,7 +29,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         group_name=task,
         op_tags=reserved(study.compute, "gradcam"),
         owners=OWNERS,
-        kinds={"pytorch"},
+        kinds={"pytorch", "opencv"},
+        tags=tags(Holds.PICTURES, task),
         description="Heat maps of the test images with the highest probabilities: what in the picture the models went by.",
         code_version=code_version(["explanation", "training/inference"], study.explanation, study.evaluation),
         check_specs=[
@@ -102,6 +104,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(rows)),
             metadata=tables.write(rows, folder / "gradcam.parquet")
+            | lineage.of("gradcam")
             | {"waiting": waiting, "by_level": dg.MetadataValue.md(markdown(counts))}
             # its place only: the event log outlives the picture of a patient who withdraws
             | ({"contact_sheet": dg.MetadataValue.path(sheet)} if shown else {}),

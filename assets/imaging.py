@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import OWNERS, code_version, logged, told, verdict
+from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from hnp_pipeline.automation.survey import COLLECTIONS
 from hnp_pipeline.intake.withdrawn import of_withdrawn
 from hnp_pipeline.project import Project
@@ -29,6 +29,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         partitions_def=COLLECTIONS,
         deps=["radiographs", "withdrawn"],
         group_name="imaging",
+        tags=tags(Holds.PICTURES),
         op_tags=reserved(study.compute, "clahe_cache"),
         owners=OWNERS,
         kinds={"opencv", "numpy"},
@@ -76,7 +77,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             run.metrics({"images": cached} | {k: v for k, v in stages.items() if not isinstance(v, str)})
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
-            metadata={"images": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages},
+            metadata={"dagster/row_count": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages},
             check_results=[
                 verdict(
                     "cache_complete",

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import read_metadata
 
-from assets.common import OWNERS, code_version, logged, told, verdict
+from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from hnp_pipeline.automation.survey import (
     COLLECTIONS,
     COLLECTIONS_THERE,
@@ -41,6 +41,7 @@ RAW = [
         description="A delivery of the hospital: one folder with its tables and pictures. "
         "Its version is told by the sensor and by `hnp run`.",
         kinds={"csv", "jpeg"},
+        tags=tags(Holds.IDENTITIES),
         owners=OWNERS,
     ),
     dg.AssetSpec(
@@ -48,6 +49,7 @@ RAW = [
         group_name="raw",
         description="Patients who withdrew from the study (withdrawn.csv); none when there is no such table.",
         kinds={"csv"},
+        tags=tags(Holds.IDENTITIES),
         owners=OWNERS,
     ),
 ]
@@ -85,6 +87,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet", "python"},
+        tags=tags(Holds.PSEUDONYMS),
         description="Who withdrew, by pseudonym. Nothing of these patients is taken in, and what was is forgotten.",
         code_version=code_version(["intake/withdrawn"], study.intake),
     )
@@ -106,6 +109,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         "op_tags": reserved(study.compute),
         "owners": OWNERS,
         "kinds": {"parquet", "python"},
+        "tags": tags(Holds.PSEUDONYMS),
     }
 
     @dg.asset(

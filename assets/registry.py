@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.common import OWNERS, code_version, told, verdict
+from assets.common import OWNERS, Holds, code_version, tags, told, verdict
 from assets.training import development_version, parameters, same_study
 from hnp_pipeline.cohort.examples import by_content
 from hnp_pipeline.project import Project
@@ -25,6 +25,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"mlflow", "safetensors"},
+        tags=tags(Holds.MODELS, task),
         description="The four models as one, in MLflow's registry: from the bytes of a patient's radiographs to "
         f"probabilities and decisions. {NOTICE}",
         code_version=code_version([*PACKED], study.evaluation, study.intake, study.imaging, study.succession),

@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import platform
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import read_metadata, read_schema
 
-from assets.common import INTAKE, OWNERS, told, verdict
+from assets.common import INTAKE, OWNERS, Holds, tags, told, verdict
 from assets.training import development_version
 from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES
@@ -21,6 +22,7 @@ from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, read_table
+from hnp_pipeline.vocabulary import ALL, HNP
 from resources import checkout
 from resources.compute import reserved
 from resources.tables import Tables, markdown
@@ -65,6 +67,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"duckdb", "parquet"},
+        tags=tags(Holds.PSEUDONYMS),
         description="Every table of the study in one DuckDB file (hnp.duckdb), to query with any client.",
         code_version=source_hash("cohort/database", "schemas"),
         metadata={TOLERATES: INTAKE, GATHERS: True},
@@ -120,6 +123,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"html", "matplotlib"},
+        tags=tags(Holds.PICTURES),
         description="The study as a page to read and print: flow, tables beside the paper's, curves, heat maps, settings.",
         code_version=f"{source_hash('report')}-{study.hash}",
     )
@@ -137,7 +141,12 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(development_version(context) + study.hash),
-            metadata={"report": dg.MetadataValue.path(home.report), "bytes": home.report.stat().st_size},
+            metadata={
+                "report": dg.MetadataValue.path(home.report),
+                "link": dg.MetadataValue.url(tracking.report),
+                "bytes": home.report.stat().st_size,
+                "test_auc": dg.MetadataValue.md(markdown(_headlines(home.table("metrics")))),
+            },
         )
 
     return [warehouse, study_report]
@@ -178,3 +187,11 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
         "label_disagreements": pc.sum(changing).as_py() or 0,
         "notes": notes,
     }
+
+
+def _headlines(metrics: Path) -> pa.Table:
+    """The ensembles' AUCs by patient, over the levels and at any: what one opens the report for."""
+    field = pc.field
+    asked = (field("metric") == "auc") & (field("unit") == "patient") & field("fold").is_null()
+    rows = read_table(metrics).filter(asked & (field("split") == "test") & field("level").isin([ALL, HNP]))
+    return rows.select(["task", "level", "value", "ci_low", "ci_high", "reason"])

@@ -3,7 +3,8 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from assets.common import OWNERS, logged, told, verdict
+from assets import lineage
+from assets.common import OWNERS, Holds, logged, tags, told, verdict
 from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.cohort.near_duplicates import find_near_duplicates, hash_images
 from hnp_pipeline.fingerprint import source_hash
@@ -24,6 +25,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet", "duckdb"},
+        tags=tags(Holds.PSEUDONYMS),
         metadata={TOLERATES: ["clahe_cache"]},
         description="Pairs of pictures of different patients, or of the two splits, that are one picture re-encoded or "
         "resized. None is excluded for it: someone should look at them.",
@@ -53,7 +55,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         found = f"{pairs.num_rows} pairs of pictures look the same, {splits} of them across the two splits"
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(pairs)),
-            metadata=tables.write(pairs, home.part("near_duplicates")) | {"pairs": pairs.num_rows},
+            metadata=tables.write(pairs, home.part("near_duplicates")) | lineage.of("near_duplicates"),
             check_results=[verdict("pictures_differ", pairs.num_rows == 0, found, warn=True)],
         )
 

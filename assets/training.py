@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import FOLDS, OWNERS, TRAINING_POOL, code_version, logged, told, verdict
+from assets.common import FOLDS, OWNERS, TRAINING_POOL, Holds, code_version, logged, tags, told, verdict
 from assets.epochs import Epochs
 from hnp_pipeline import schemas, vocabulary
 from hnp_pipeline.cohort.examples import by_content
@@ -42,6 +42,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute, "fold_model"),
         owners=OWNERS,
         kinds={"pytorch", "mlflow"},
+        tags=tags(Holds.MODELS, task),
         # on a cluster, the GPUs that a fold asks for are the queue
         pool=TRAINING_POOL if study.compute.executor == "local" else None,
         description=f"A network that predicts {_TITLES[task]}, trained on three folds and validated on the fourth.",
@@ -93,7 +94,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             run.metrics(stages)
             curves = epochs.curves
             run.picture(curves, "curves")
-            run.picture(roc(roc_curves(result.predictions)), "roc_validation")
+            curves_of_roc = roc(roc_curves(result.predictions))
+            run.picture(curves_of_roc, "roc_validation")
         model = described(directory)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{model['model_sha256'][:16]}-{model['predictions']}"),
@@ -102,6 +104,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 "best_epoch": result.best_epoch,
                 "validation_auc": "not computable" if best.mean_auc is None else best.mean_auc,
                 "curves": as_metadata(curves),
+                "roc": as_metadata(curves_of_roc),
                 "memory_format": result.memory_format,
                 **stages,
             },
@@ -114,6 +117,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         op_tags=reserved(study.compute),
         owners=OWNERS,
         kinds={"parquet", "mlflow"},
+        tags=tags(Holds.PSEUDONYMS, task),
         description="Each model on the fold it has not seen: probabilities, operating points, metrics with intervals.",
         code_version=code_version(["evaluation"], study.evaluation),
         check_specs=[
@@ -160,6 +164,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             run.artifact(folder / "validation_metrics.parquet")
             run.table(metrics, "validation_metrics")
             run.table(thresholds, "thresholds")
+            curves = roc(roc_curves(predictions))
+            run.picture(curves, "roc_validation")
             run.text(dump_study(study), "study.yaml")
         return dg.MaterializeResult(
             data_version=dg.DataVersion(
@@ -171,6 +177,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 "auc_by_level": dg.MetadataValue.md(
                     markdown(means.select(["level", "value", "ci_low", "ci_high"]))
                 ),
+                "roc": as_metadata(curves),
             },
             check_results=[
                 verdict(
@@ -259,12 +266,10 @@ def spread(metrics: pa.Table) -> dict[str, float]:
 
 def finite(metrics: pa.Table) -> dg.AssetCheckResult:
     """The check that every figure is null or lies in 0 to 1."""
-    values = metrics["value"].drop_null()
-    bad = len(values) - (pc.sum(pc.and_(pc.greater_equal(values, 0), pc.less_equal(values, 1))).as_py() or 0)
-    null = metrics.num_rows - len(values)
-    return verdict(
-        "metrics_finite", bad == 0, f"{metrics.num_rows} figures, {null} not computable, {bad} out of range"
-    )
+    values = metrics["value"]
+    wrong = metrics.filter(pc.invert(pc.and_(pc.greater_equal(values, 0), pc.less_equal(values, 1))))
+    found = f"{metrics.num_rows} figures, {values.null_count} not computable, {wrong.num_rows} out of range"
+    return verdict("metrics_finite", not wrong.num_rows, found)
 
 
 def _named(project: Project, task: str, examples: pa.Table) -> pa.Table:

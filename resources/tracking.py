@@ -49,6 +49,7 @@ class Tracking:
     home: Home
     experiment: str
     address: str = "http://127.0.0.1:5000"  # where `hnp ui` shows it
+    report: str = "http://127.0.0.1:3001"  # and the report
 
     @property
     def store(self) -> str:
