@@ -56,12 +56,7 @@ def logged(context: dg.AssetExecutionContext) -> Report:
 
 
 def verdict(
-    name: str,
-    passed: bool,
-    found: str,
-    *,
-    asset: str | list[str] | None = None,
-    warn: bool = False,
+    name: str, passed: bool, found: str, *, asset: str | list[str] | None = None, warn: bool = False
 ) -> dg.AssetCheckResult:
     """A check's result with what was found."""
     return dg.AssetCheckResult(

@@ -19,7 +19,7 @@ from hnp_pipeline.automation.survey import (
     still_there,
 )
 from hnp_pipeline.errors import SettingsError
-from hnp_pipeline.intake.collection import open_collection
+from hnp_pipeline.intake.delivery import open_delivery
 from hnp_pipeline.intake.mri_readings import read_mri_readings
 from hnp_pipeline.intake.surgeries import has_surgeries, read_surgeries
 from hnp_pipeline.intake.withdrawn import forgotten, read_withdrawn
@@ -53,9 +53,6 @@ RAW = [
         owners=OWNERS,
     ),
 ]
-
-# Of a disagreement between column and text, what metadata shows; the words stay in the table reading_disagreements.
-_LISTED = ["row", "level", "in_column", "in_text"]
 
 
 @dg.asset_check(
@@ -140,7 +137,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         names = ("radiographs", "names", "files")
         files = RadiographFiles(*(project.home.intake(name, n) for n in names))
         with told():
-            collection = open_collection(project.collection(name))
+            collection = open_delivery(project.collection(name), study.intake, "xrays")
             found = write_radiographs(
                 collection,
                 study.intake,
@@ -184,7 +181,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         name = context.partition_key
         with told():
-            collection = open_collection(project.collection(name))
+            collection = open_delivery(project.collection(name), study.intake, "mri_readings")
             typed, rejected = read_mri_readings(collection, study.intake, project.key())
             typed = forgotten(typed, tables.withdrawn())
             rows = label_rows(typed, study.readings)
@@ -207,9 +204,6 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 "label_sources": dg.MetadataValue.md(markdown(sources)),
                 "agreement_of_columns_and_text": dg.MetadataValue.md(markdown(agreement)),
                 "levels_disagreeing": disagreements.num_rows,
-                "first_disagreements": dg.MetadataValue.md(
-                    markdown(disagreements.slice(0, 20).select(_LISTED))
-                ),
             },
             check_results=[
                 verdict("labels_in_range", in_range, "labels are 0, 1 or blank"),
@@ -234,7 +228,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         name = context.partition_key
         with told():
-            collection = open_collection(project.collection(name))
+            collection = open_delivery(project.collection(name), study.intake, "surgeries")
             absent = not has_surgeries(collection)
             rows, rejected = read_surgeries(collection, study.intake, project.key())
             rows = forgotten(rows, tables.withdrawn())

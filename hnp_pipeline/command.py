@@ -116,8 +116,11 @@ def _conclude(project: Project, outcome: "Outcome", survey: "Survey", seconds: f
         print(f"\n{len(outcome.made)} steps made, {outcome.fresh} up to date, {duration(seconds)}")
     elif outcome.success:
         print(f"nothing to do: all {outcome.fresh} steps are up to date ({seconds:.1f} s)")
+    by_reason: dict[str, list[str]] = {}  # a table that stops its collection is told once
     for target, reason in outcome.failed:
-        print(f"failed: {target.name}: {reason}")
+        by_reason.setdefault(reason, []).append(target.name)
+    for reason, names in by_reason.items():
+        print(f"failed: {', '.join(names)}: {reason}")
     if outcome.held_up:
         print(f"held up by that: {', '.join(t.name for t in outcome.held_up)}")
     for name in survey.vanished:

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from hnp_pipeline.intake.collection import Collection
 from hnp_pipeline.intake.database import private_database, run, sql
-from hnp_pipeline.intake.raw_table import open_table
+from hnp_pipeline.intake.raw_table import RawTable, open_table
 from hnp_pipeline.intake.rejection import rejected
 from hnp_pipeline.intake.scope import check_hospital
 from hnp_pipeline.schemas import INTAKE_READINGS, REJECTED_ROWS, TEXT, Column, schema
@@ -26,6 +26,23 @@ FROM listed WHERE as_words(part) <> ''
 """
 
 
+def open_readings(collection: Collection, settings: Intake) -> RawTable | None:
+    """The table, with the columns that it must have; None if there is no such table.
+
+    Raises:
+        TableError: it cannot be used; without `reading` all five level columns must be there.
+    """
+    table = open_table(collection, "mri_readings")
+    if table is not None:
+        table.require(("patient_id", "mri_date", "body_part"))
+        if not table.has("reading"):
+            if not any(map(table.has, LEVELS)):
+                raise table.refuse(f"has neither the columns {', '.join(LEVELS)} nor column reading")
+            table.require(LEVELS)
+        check_hospital(collection, table, "mri_readings", settings)
+    return table
+
+
 def read_mri_readings(collection: Collection, settings: Intake, key: bytes) -> tuple[pa.Table, pa.Table]:
     """The readings that can be used, and those that cannot (no patient, no date, a label not 0, 1 or blank).
 
@@ -37,16 +54,10 @@ def read_mri_readings(collection: Collection, settings: Intake, key: bytes) -> t
         row; none if there is no such table.
 
     Raises:
-        TableError: the table cannot be used; without `reading` all five level columns must be there.
+        TableError: as `open_readings`, or on the way.
     """
     usable, left_out = [schema(MRI_READINGS).empty_table()], [schema(REJECTED_ROWS).empty_table()]
-    if table := open_table(collection, "mri_readings"):
-        table.require(("patient_id", "mri_date", "body_part"))
-        if not table.has("reading"):
-            if not any(map(table.has, LEVELS)):
-                raise table.refuse(f"has neither the columns {', '.join(LEVELS)} nor column reading")
-            table.require(LEVELS)
-        check_hospital(collection, table, "mri_readings", settings)
+    if table := open_readings(collection, settings):
         with private_database(key) as database:
             database.register("listed", pa.table({"part": pa.array(settings.lumbar_body_parts, pa.string())}))
             lumbar = run(database, _PATTERN, table.where)["pattern"][0].as_py()

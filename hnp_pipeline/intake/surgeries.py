@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from hnp_pipeline.intake.collection import Collection
 from hnp_pipeline.intake.database import private_database, run, sql
-from hnp_pipeline.intake.raw_table import open_table
+from hnp_pipeline.intake.raw_table import RawTable, open_table
 from hnp_pipeline.intake.rejection import rejected
 from hnp_pipeline.intake.scope import check_hospital
 from hnp_pipeline.schemas import INTAKE_SURGERIES, REJECTED_ROWS, schema
@@ -20,6 +20,19 @@ def has_surgeries(collection: Collection) -> bool:
     return collection.table("surgeries") is not None
 
 
+def open_surgeries(collection: Collection, settings: Intake) -> RawTable | None:
+    """The table, with the columns that it must have; None if there is no such table.
+
+    Raises:
+        TableError: it cannot be used.
+    """
+    table = open_table(collection, "surgeries")
+    if table is not None:
+        table.require(("patient_id", "surgery_date", "site"))
+        check_hospital(collection, table, "surgeries", settings)
+    return table
+
+
 def read_surgeries(collection: Collection, settings: Intake, key: bytes) -> tuple[pa.Table, pa.Table]:
     """The surgeries of known patients, and the rows that cannot be used.
 
@@ -32,9 +45,7 @@ def read_surgeries(collection: Collection, settings: Intake, key: bytes) -> tupl
         TableError: the table cannot be used.
     """
     usable, left_out = [schema(INTAKE_SURGERIES).empty_table()], [schema(REJECTED_ROWS).empty_table()]
-    if table := open_table(collection, "surgeries"):
-        table.require(("patient_id", "surgery_date", "site"))
-        check_hospital(collection, table, "surgeries", settings)
+    if table := open_surgeries(collection, settings):
         with private_database(key) as database:
             listed = pa.table({"site": pa.array(settings.lumbar_disc_sites, pa.string())})
             database.register("listed", listed)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hnp_pipeline.errors import TableError
 from hnp_pipeline.intake.collection import Collection
 from hnp_pipeline.intake.database import private_database, run, sql
-from hnp_pipeline.intake.raw_table import open_table
+from hnp_pipeline.intake.raw_table import RawTable, open_table
 from hnp_pipeline.intake.scope import check_hospital
 from hnp_pipeline.schemas import INTAKE_RADIOGRAPHS, TEXT, Column, schema
 from hnp_pipeline.study import Intake
@@ -23,6 +23,22 @@ _FILE = Column("file", TEXT, "image file, relative to the collection's folder; p
 _INSPECTED = ("unreadable", "sha256", "width", "height")
 # What read_xrays gives: INTAKE_RADIOGRAPHS before the images were looked at, and their names.
 XRAYS = [*(c for c in INTAKE_RADIOGRAPHS if c.name not in _INSPECTED), _FILE]
+
+
+def open_xrays(collection: Collection, settings: Intake) -> RawTable | None:
+    """The table, with the columns that it must have; None if there is no such table.
+
+    Raises:
+        TableError: it cannot be used, or collection.toml maps a view twice.
+    """
+    table = open_table(collection, "xrays")
+    if table is not None:
+        table.require(("patient_id", "study_date", "view", "file"))
+        if not table.has("birth_date") and not table.has("age"):
+            raise table.refuse("has neither column birth_date nor age")
+        check_hospital(collection, table, "xrays", settings)
+        _view_names(collection)
+    return table
 
 
 def read_xrays(collection: Collection, settings: Intake, key: bytes) -> pa.Table:
@@ -79,13 +95,9 @@ def with_images(xrays: pa.Table, inspected: pa.Table) -> pa.Table:
 
 
 def _batches(collection: Collection, settings: Intake, key: bytes) -> Iterator[pa.Table]:
-    table = open_table(collection, "xrays")
+    table = open_xrays(collection, settings)
     if table is None:
         return
-    table.require(("patient_id", "study_date", "view", "file"))
-    if not table.has("birth_date") and not table.has("age"):
-        raise table.refuse("has neither column birth_date nor age")
-    check_hospital(collection, table, "xrays", settings)
     wanted = ("patient_id", "hospital", "study_date", "birth_date", "age", "sex", "view", "file")
     with private_database(key) as database:
         database.register("view_names", _view_names(collection))

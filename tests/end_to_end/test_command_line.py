@@ -81,6 +81,25 @@ def test_a_table_without_a_required_column(hnp, tmp_path):
     assert "one" in told and "xrays" in told and "file" in told and "P1" not in told
 
 
+def test_a_table_that_cannot_be_used_stops_its_whole_collection(hnp, tmp_path):
+    """X-rays without their readings would all be excluded, without their surgeries wrongly kept."""
+    for name, column in (("one", "body_part"), ("two", "part")):
+        folder = tmp_path / "raw" / name
+        folder.mkdir(parents=True)
+        (folder / "xrays.csv").write_text("patient_id,study_date,view,file,age\nP1,2020-01-01,AP,a.png,50\n")
+        (folder / "mri_readings.csv").write_text(
+            f"patient_id,mri_date,{column},reading\nP1,2020-01-02,LS,HNP L4-5\n"
+        )
+    options = ("--raw", tmp_path / "raw", "--home", tmp_path / "home", "--profile", "tiny")
+    told = hnp("run", *options, "--until", "cohort", code=1)
+    [failed] = [line for line in told.splitlines() if line.startswith("failed:")]
+    assert all(step in failed for step in ("radiographs[two]", "readings[two]", "surgeries[two]"))
+    assert "collection two: table mri_readings" in failed and "body_part" in failed
+    with duckdb.connect() as db:
+        rows = db.execute(f"SELECT collection FROM '{tmp_path}/home/tables/exclusions.parquet'").fetchall()
+    assert rows == [("one",)]
+
+
 def test_the_cohort_of_the_real_export(hnp, tmp_path, shared):
     raw = shared / "data" / "spider" / "raw"
     told = hnp("run", "--raw", raw, "--home", tmp_path / "home", "--profile", "tiny", "--until", "cohort")
