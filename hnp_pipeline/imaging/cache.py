@@ -9,12 +9,10 @@ of the old file are not disturbed.
 """
 
 import errno
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
 from hnp_pipeline.imaging.store import ImageCache, ImageStore, read_index
 from hnp_pipeline.imaging.writer import CacheWriter
+from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.study import Imaging
 from hnp_pipeline.tables import write_text
@@ -128,31 +127,20 @@ def build_cache(
 
 def forget_images(directory: Path, sha256: pa.Array) -> None:
     """Take these images out of all of a collection's caches, whatever their settings; their pixels are gone."""
-    with _only_builder(directory, silent):
+    with _only_builder(directory):
         for info in map(_info, _folders(directory)):
             if info.settings is not None:
                 writer = CacheWriter(info.folder, info.settings.size)
-                committed, stay = (
-                    writer.committed,
-                    writer.done["sha256"].filter(pc.invert(pc.is_in(writer.done["sha256"], sha256))),
-                )
+                committed, there = writer.committed, writer.done["sha256"]
+                stay = there.filter(pc.invert(pc.is_in(there, sha256)))
                 if _drop(writer, stay, verify=False) and committed:
                     writer.commit()
 
 
-@contextmanager
-def _only_builder(directory: Path, report: Report) -> Iterator[None]:
-    """Hold the collection's lock, which the system lets go of when the process ends, however it ends."""
-    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(0.0, "waiting: another process is building this image cache")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _only_builder(directory: Path, report: Report = silent) -> AbstractContextManager[None]:
+    """Hold the collection's lock."""
+    told = "waiting: another process is building this image cache"
+    return locked(directory / ".lock", wait=True, waiting=lambda: report(0.0, told))
 
 
 def _forget_elsewhere(directory: Path, settings: Imaging, listed: pa.ChunkedArray) -> None:
@@ -234,7 +222,7 @@ def remove_old_caches(root: Path, keep: str) -> list[CacheInfo]:
     """Delete the caches of other imaging settings than those with the hash `keep`; returns what went."""
     old = [info for info in list_caches(root) if info.hash != keep]
     for info in old:
-        with _only_builder(info.folder.parent, silent):
+        with _only_builder(info.folder.parent):
             shutil.rmtree(info.folder, ignore_errors=True)
     return old
 

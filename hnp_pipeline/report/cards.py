@@ -4,11 +4,10 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from hnp_pipeline import tables as storage
 from hnp_pipeline.report import data_card, markdown, model_card, wording
 from hnp_pipeline.report.source import Source
+from hnp_pipeline.report.templating import environment
 from hnp_pipeline.study import Study
 from hnp_pipeline.vocabulary import NOTICE
 
@@ -40,7 +39,7 @@ def write_cards(tables: Path, study: Study, facts: dict[str, Any], folder: Path)
     Raises:
         StepError: a card cannot be written.
     """
-    environment = _environment()
+    templates = environment(html=False, text=markdown.text, minus=lambda days: str(days).replace("-", "−"))
     shared = {
         "study": study,
         "facts": dict.fromkeys((*_KNOWN, "near_duplicates")) | facts,
@@ -54,8 +53,7 @@ def write_cards(tables: Path, study: Study, facts: dict[str, Any], folder: Path)
             told = model_card.context(source, study, task, facts)
             cards[model_card_name(task)] = ("model_card.md.jinja", told)
     texts = {
-        name: environment.get_template(template).render(shared | own)
-        for name, (template, own) in cards.items()
+        name: templates.get_template(template).render(shared | own) for name, (template, own) in cards.items()
     }
     for name, text in texts.items():
         storage.write_text(text, folder / name)
@@ -65,28 +63,6 @@ def write_cards(tables: Path, study: Study, facts: dict[str, Any], folder: Path)
 def opening(card: str) -> str:
     """A card up to its first section: what stands on the page of the registered model."""
     return card.partition("\n## ")[0].strip()
-
-
-def _environment() -> Environment:
-    # No HTML escaping in Markdown: what came from data goes through `text` or `markdown.table`.
-    environment = Environment(
-        loader=PackageLoader("hnp_pipeline.report"),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "text": markdown.text,
-        "minus": lambda days: str(days).replace("-", "−"),
-        "count": wording.count,
-        "counted": wording.counted,
-        "level": wording.level_title,
-        "listed": wording.listed,
-        "reason": wording.reason,
-        "task": lambda task: wording.TASK_TITLES.get(task, task),
-    }
-    return environment
 
 
 def _day(value: object) -> str:

@@ -1,11 +1,10 @@
 """The study report: one HTML file that opens offline, from the study's tables (design 5, 8, 14)."""
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hnp_pipeline import tables as storage
@@ -17,6 +16,7 @@ from hnp_pipeline.report.gallery import gallery, localisation
 from hnp_pipeline.report.groups import groups
 from hnp_pipeline.report.source import Source, shipped
 from hnp_pipeline.report.specificity import specificity
+from hnp_pipeline.report.templating import environment
 from hnp_pipeline.report.usefulness import usefulness
 from hnp_pipeline.study import Study, dump_study
 from hnp_pipeline.vocabulary import ALL, FOLDS, HNP, LEVELS, Split
@@ -48,7 +48,18 @@ def write_report(tables: Path, study: Study, facts: dict[str, Any], home: Path, 
     """
     with Source(tables) as source:
         context = _context(source, study, facts, home)
-    storage.write_text(_environment().get_template("report.html.jinja").render(context), out)
+    storage.write_text(
+        environment(
+            html=True,
+            share=wording.share,
+            rounded=wording.rounded,
+            day=wording.day,
+            unreliable=unreliable_note,
+        )
+        .get_template("report.html.jinja")
+        .render(context),
+        out,
+    )
 
 
 def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) -> dict[str, Any]:
@@ -115,30 +126,6 @@ class Numbering:
         """The next figure."""
         self._figures += 1
         return self._figures
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("hnp_pipeline.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., Any]] = {
-        "count": wording.count,
-        "counted": wording.counted,
-        "share": wording.share,
-        "rounded": wording.rounded,
-        "day": wording.day,
-        "level": wording.level_title,
-        "listed": wording.listed,
-        "reason": wording.reason,
-        "unreliable": unreliable_note,
-        "task": lambda task: wording.TASK_TITLES.get(task, task),
-    }
-    environment.filters.update(filters)
-    return environment
 
 
 def _headlines(metrics: Metrics, tasks: Iterable[str]) -> list[dict[str, Any]]:
