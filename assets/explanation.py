@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets import lineage
-from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
+from assets.common import INTAKE, OWNERS, Holds, code_version, logged, tags, told, verdict
 from assets.training import development_version, same_study
 from hnp_pipeline import schemas
+from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
-from hnp_pipeline.vocabulary import FOLDS, outputs
+from hnp_pipeline.vocabulary import ALL, FOLDS, LEVELS, outputs
 from resources.compute import Compute, reserved
 from resources.images import Images
 from resources.tables import Tables, markdown
@@ -125,6 +126,60 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         )
 
     return [gradcam]
+
+
+def build_localisation(study: Study) -> list[dg.AssetsDefinition]:
+    """The asset `localisation`, over all tasks that are asked about levels."""
+    tasks = [task for task in study.tasks if outputs(task) == LEVELS]
+
+    @dg.asset(
+        deps=["cohort", *INTAKE[:1], *(dg.AssetKey([t, "gradcam"]) for t in tasks)],
+        group_name="report",
+        op_tags=reserved(study.compute),
+        owners=OWNERS,
+        kinds={"opencv", "parquet"},
+        tags=tags(Holds.FIGURES),
+        metadata={TOLERATES: INTAKE[:1]},
+        description="How much of the heat falls on the disc that was asked about, against chance. Only for a phantom, whose "
+        "truth lies beside its raw folder: of patients nobody knows where the discs are, and the table has no rows.",
+        code_version=code_version(
+            ["explanation/localisation", "evaluation/bootstrap"], study.imaging, study.evaluation
+        ),
+    )
+    def localisation(
+        project: dg.ResourceParam[Project], tables: dg.ResourceParam[Tables]
+    ) -> dg.MaterializeResult:
+        from hnp_pipeline.explanation.localisation import localise
+
+        home, found = project.home, [schemas.empty(schemas.LOCALISATION)]
+        truth = project.raw.parent / "truth" / "images.parquet" if project.raw else None
+        if truth is not None and truth.exists():
+            discs = read_table(truth)
+            discs = discs.select([c for c in discs.column_names if c == "image_id" or c.startswith(_DISCS)])
+            rows = read_table(home.table("cohort"), ["image_id", "collection", "patient_key"])
+            parts = [home.intake(c, "radiographs") for c in rows["collection"].unique().to_pylist()]
+            sizes = pa.concat_tables([read_table(p, ["image_id", "width", "height"]) for p in parts])
+            images = rows.drop_columns("collection").join(sizes, "image_id")
+            with told():
+                for task in tasks:
+                    maps = read_table(home.task(task) / "gradcam.parquet").filter(pc.field("label") == 1)
+                    maps = maps.join(images, "image_id")
+                    found.append(localise(maps, discs, home.root, study.imaging, study.evaluation))
+        table = pa.concat_tables([t.replace_schema_metadata(None) for t in found])
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(content_hash(table)),
+            metadata=tables.write(table, home.part("localisation"))
+            | {"discs_known": table.num_rows > 0, "over_all_levels": dg.MetadataValue.md(_told(table))},
+        )
+
+    return [localisation]
+
+
+_DISCS = tuple(f"{level}_{end}" for level in LEVELS for end in ("x", "y", "width", "height"))
+
+
+def _told(table: pa.Table) -> str:
+    return markdown(table.filter(pc.field("level") == ALL))
 
 
 def _by_patient(rows: pa.Table, examples: pa.Table) -> pa.Table:

@@ -62,7 +62,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ]
 
     @dg.asset(
-        deps=[*INTAKE, "withdrawn", "cohort", "exclusions", "cohort_flow", *of_tasks, "comparisons"],
+        deps=[*INTAKE, "withdrawn", "cohort", "exclusions", "cohort_flow", *of_tasks, *_FROM_PARTS],
         group_name="report",
         op_tags=reserved(study.compute),
         owners=OWNERS,

@@ -51,6 +51,7 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         *screening.build(study),
         *by_task,
         *diagnostics.build_comparisons(study),
+        *explanation.build_localisation(study),
         *report.build(study),
         *cards.build(study),
     ]

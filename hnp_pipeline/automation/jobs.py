@@ -29,7 +29,9 @@ def goals(study: Study, until: str) -> set[dg.AssetKey]:
             keys |= {dg.AssetKey([task, "diagnostics"]), dg.AssetKey("comparisons")}
         if "report" in reached:
             keys |= {dg.AssetKey([task, "gradcam"]), dg.AssetKey([task, "registered_model"])}
-    return keys | ({dg.AssetKey("study_report"), dg.AssetKey("cards")} if "report" in reached else set())
+    if "report" in reached:
+        keys |= {dg.AssetKey(name) for name in ("localisation", "study_report", "cards")}
+    return keys
 
 
 def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
@@ -64,7 +66,7 @@ def jobs(study: Study) -> list[UnresolvedAssetJobDefinition]:
         ],
         dg.define_asset_job(
             "evaluate",
-            keys(*evaluated, "comparisons", "warehouse", "study_report", "cards"),
+            keys(*evaluated, "comparisons", "localisation", "warehouse", "study_report", "cards"),
             description="Cross-validation, test, heat maps, tables and report: after all folds have been trained.",
         ),
     ]

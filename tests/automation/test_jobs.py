@@ -33,6 +33,7 @@ def test_each_stage_adds_its_own(project):
         "comparisons"
     }
     assert added["report"] == {f"{t}/{a}" for t in tasks for a in ("gradcam", "registered_model")} | {
+        "localisation",
         "study_report",
         "cards",
     }
