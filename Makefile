@@ -10,7 +10,7 @@ SETUP := .venv/.installed
 help:
 	@echo "make setup   install everything into .venv, from $(LOCK)"
 	@echo "make cluster Ray beside it, for steps on several machines (docs/cluster.md)"
-	@echo "make demo    a synthetic study, start to report (about ten minutes)"
+	@echo "make demo    a synthetic study, start to report (a quarter of an hour)"
 	@echo "make ui      the Dagster UI and the MLflow UI on the demo"
 	@echo "make test    lint, format, types, tests"
 	@echo "make test-daemon  the real daemon and its sensors on a study (fifteen minutes)"
