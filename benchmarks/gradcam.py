@@ -3,15 +3,19 @@
     .venv/bin/python -m benchmarks.gradcam [--backbone tf_efficientnet_b5] [--size 456] [--images 8] [--batch 4]
 
 Random weights, batch-norm statistics from random pictures (the arithmetic is the same); every image at one output, as the
-paper's 300 pairs are. captum is called image by image, as its tutorial does. Each way takes turns with the others,
-and the best of the rounds counts. The maps are compared image by image: an untrained B5 is so unsteady that the
-rounding of another batch size alone moves its maps by some hundredths.
+paper's 300 pairs are. captum is called image by image, as its tutorial does. The package `grad-cam` takes part where it
+is installed (`pip install grad-cam`; the project does not need it), batch by batch as its README does. Each way takes
+turns with the others, and the best of the rounds counts. The maps are compared image by image: an untrained B5 is so
+unsteady that the rounding of another batch size alone moves its maps by some hundredths.
 """
 
 import argparse
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
+import cv2
 import numpy as np
 import torch
 from captum.attr import LayerGradCam
@@ -62,6 +66,8 @@ def main() -> None:
         return torch.cat(maps).detach()
 
     ways: dict[str, Callable[[], Tensor]] = {"plain forward pass": plain, "ours": ours, "captum": captum}
+    if find_spec("pytorch_grad_cam"):
+        ways["grad-cam"] = grad_cam(network, batches)
     best = dict.fromkeys(ways, float("inf"))
     maps: dict[str, Tensor] = {}
     for _ in range(options.rounds):
@@ -75,10 +81,43 @@ def main() -> None:
     for name, seconds in best.items():
         ms = 1000 * seconds / options.images
         print(f"  {name:20} {ms:8.0f} ms an image   {seconds / best['plain forward pass']:.2f} × plain")
-    print(f"  captum / ours: {best['captum'] / best['ours']:.1f}")
+    for peer in list(ways)[2:]:
+        print(f"  {peer} / ours: {best[peer] / best['ours']:.1f}")
     alone = torch.cat([class_maps(network, picture[None], 5)[:, 2] for picture in pixels])
     error = (alone - maps["captum"]).abs().amax() / maps["captum"].amax()
-    print(f"  largest difference of the maps: {float(error):.1e} of the maximum")
+    print(f"  largest difference from captum's maps: {float(error):.1e} of the maximum")
+    if "grad-cam" in maps:  # it stretches each map from 0 to 1 over the picture
+        difference = (stretched(maps["ours"], options.size) - maps["grad-cam"]).abs().amax()
+        print(f"  largest difference from grad-cam's maps: {float(difference):.1e} of the maximum")
+
+
+def grad_cam(network: Network, batches: Sequence[Tensor]) -> Callable[[], Tensor]:
+    """The package as its users call it, on a network of its own whose weights have gradients, as after training."""
+    from pytorch_grad_cam import GradCAM  # type: ignore[import-not-found]
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # type: ignore[import-not-found]
+
+    own = copy.deepcopy(network).requires_grad_(True)
+    cam = GradCAM(model=FromFloat(own), target_layers=[own.body.conv_head])
+
+    def maps() -> Tensor:
+        found = [
+            cam(input_tensor=own.normalise(part), targets=[ClassifierOutputTarget(2)] * len(part))
+            for part in batches
+        ]
+        return torch.from_numpy(np.concatenate(found))
+
+    return maps
+
+
+def stretched(maps: Tensor, size: int) -> Tensor:
+    """Each map from 0 to 1, over the picture."""
+    images = []
+    for found in maps.clamp(min=0).numpy():
+        scaled = (found - found.min()) / (1e-7 + np.ptp(found))
+        images.append(cv2.resize(scaled, (size, size)))
+    whole = np.stack(images)
+    low, high = whole.min(axis=(1, 2), keepdims=True), whole.max(axis=(1, 2), keepdims=True)
+    return torch.from_numpy((whole - low) / (1e-7 + high - low))
 
 
 def made_up(backbone: str) -> Network:
