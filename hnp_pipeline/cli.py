@@ -11,6 +11,7 @@ from hnp_pipeline.errors import SettingsError, StudyError
 from hnp_pipeline.vocabulary import NOTICE, TASKS, VIEWS
 
 if TYPE_CHECKING:
+    from hnp_pipeline.project import Project
     from hnp_pipeline.study import Imaging
 
 
@@ -89,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     cache = commands.add_parser("cache", help="list the image caches, their settings and sizes")
     cache.add_argument(
         "--remove-old", action="store_true", help="remove those of other settings than today's"
+    )
+    cache.add_argument(
+        "--verify", action="store_true", help="read all pictures and caches again, and mend what is damaged"
     )
     _home(cache)
     cache.set_defaults(command=_cache)
@@ -204,13 +208,43 @@ def _cache(options: argparse.Namespace) -> int:
     if options.remove_old:
         for gone in remove_old_caches(root, today):
             print(f"removed {gone.collection} {gone.hash}, {gone.bytes / 1e6:,.1f} MB")
+    sound = not options.verify or _verified(project)
     for cache in list_caches(root):
         settings = "unreadable settings" if cache.settings is None else _in_words(cache.settings)
         used = "in use" if cache.hash == today else "old"
         print(
             f"{cache.collection}  {cache.hash}  {cache.images:,} images  {cache.bytes / 1e6:,.1f} MB  {used}  {settings}"
         )
-    return 0
+    return 0 if sound else 1
+
+
+def _verified(project: "Project") -> bool:
+    """Tell of every collection; whether all is as the study knows it."""
+    from hnp_pipeline.imaging.verification import verify_collection
+    from hnp_pipeline.progress import throttled
+    from resources.compute import Compute
+
+    sound = True
+    for path in sorted((project.home.root / "intake").glob("*/files.parquet")):
+        name = path.parent.name
+        report = throttled(lambda fraction, message: print(f"{100 * fraction:3.0f} % {message}", flush=True))
+        found = verify_collection(
+            project.collection(name),
+            project.home,
+            project.study,
+            Compute(project.study.compute).threads,
+            report,
+        )
+        print(
+            f"{name}: {found.pictures:,} pictures read, {len(found.changed):,} changed unseen; "
+            f"{found.cached:,} cached images read, {found.mended:,} mended"
+        )
+        if found.changed:
+            sound = False
+            shown = ", ".join(found.changed[:10]) + (", …" if len(found.changed) > 10 else "")
+            print(f"  other pictures than the study knows, of the same size and time: {shown}")
+            print("  `touch` their files and `hnp run` takes them in")
+    return sound
 
 
 def _in_words(imaging: "Imaging") -> str:

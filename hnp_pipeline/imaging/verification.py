@@ -1,0 +1,84 @@
+"""What no time of change can show: pictures and cached pixels read again, every byte (`hnp cache --verify`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hnp_pipeline.home import Home
+from hnp_pipeline.imaging.cache import build_cache
+from hnp_pipeline.imaging.inspection import inspect_files
+from hnp_pipeline.imaging.store import INDEX, read_index
+from hnp_pipeline.progress import Report, silent
+from hnp_pipeline.study import Study
+from hnp_pipeline.tables import read_table
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A collection.
+
+    Attributes:
+        pictures: files that were read.
+        changed: x-ray rows (`<collection>/<row>`) whose picture is another than the study knows, though its size
+            and time of change are the same; what changed for all to see, the next run takes in by itself.
+        cached: images in the cache of today's settings.
+        mended: of these, images whose pixels were damaged and were made anew.
+    """
+
+    pictures: int
+    changed: list[str]
+    cached: int
+    mended: int
+
+
+def verify_collection(
+    folder: Path, home: Home, study: Study, threads: int, report: Report = silent
+) -> Verified:
+    """Read a collection's pictures and its cached pixels again, against their hashes; mend the cache.
+
+    Args:
+        folder: the collection's raw export; its name is the collection's.
+        home: where its tables and its cache are.
+        study: the settings of both.
+        threads: pictures read side by side.
+        report: told how many are done.
+
+    Raises:
+        StepError: the folder has vanished, a disk fails, or a damaged image's picture is no longer what it was.
+    """
+    name = folder.name
+    known = read_table(home.intake(name, "files"))
+    names = read_table(home.intake(name, "names"))
+    found = inspect_files(folder, known["file"], None, study.intake.maximum_pixels, threads, report)
+    unseen = _unseen(known, found)
+    changed = names.filter(pc.is_in(names["file"], unseen))["image_id"].to_pylist()
+    cached, mended = _mend(folder, home, study, names, threads)
+    return Verified(
+        found.num_rows, sorted(changed, key=lambda row: int(row.rsplit("/", 1)[1])), cached, mended
+    )
+
+
+def _unseen(known: pa.Table, found: pa.Table) -> pa.Array:
+    """Files with another content under the same size and time of change."""
+    both = known.join(found, "file", right_suffix="_now")
+    same = pc.and_(pc.equal(both["size"], both["size_now"]), pc.equal(both["mtime_ns"], both["mtime_ns_now"]))
+    was, now = (pc.fill_null(both[column], "") for column in ("sha256", "sha256_now"))
+    return both.filter(pc.and_(same, pc.not_equal(was, now)))["file"].combine_chunks()
+
+
+def _mend(folder: Path, home: Home, study: Study, names: pa.Table, threads: int) -> tuple[int, int]:
+    """Images in the cache, and how many of them were damaged and are whole again."""
+    directory = home.cache(folder.name)
+    index = directory / study.imaging.hash / "index.parquet"
+    if not index.exists():  # nothing was cached yet
+        return 0, 0
+    held = read_index(index).select([INDEX[0].name])
+    rows = read_table(home.intake(folder.name, "radiographs"), ["image_id", "sha256"])
+    files = rows.join(names, "image_id").join(held, "sha256", join_type="right outer")
+    # an image whose row has gone since has no file: if it is damaged, its step says so
+    paths = pc.binary_join_element_wise(pa.scalar(str(folder)), pc.fill_null(files["file"], ""), "/")
+    images = pa.table({"sha256": files["sha256"], "path": paths})
+    made = build_cache(directory, images, study.imaging, threads, verify=True)
+    return made.new + made.kept, made.new
