@@ -1,6 +1,6 @@
 """Does attention over a patient's images beat averaging their probabilities? On the strong phantom, whose truth is known.
 
-    python -m benchmarks.multiview [--patients 500] [--seed 3] [--folds 2] [--place DIR]
+    python -m benchmarks.multiview [--patients 500] [--seed 3] [--folds 2] [--epochs N] [--place DIR]
 
 The tasks `level` (averaging, as in the paper) and `multiview` (attention) learn from the same images with the same
 settings (`profiles/demo.yaml`), a network a fold, and answer for the same test patients. Differences in the mean AUC over
@@ -42,19 +42,23 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=500)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--folds", type=int, default=2, help="networks a task: 1 to 4")
+    parser.add_argument(
+        "--epochs", type=int, default=4, help="of each network; a place has one number of them"
+    )
     parser.add_argument("--place", type=Path, default=ROOT / "demo" / "multiview")
     options = parser.parse_args()
-    study, home = prepared(options.place, options.patients, options.seed)
+    study, home = prepared(options.place, options.patients, options.seed, options.epochs)
     models = {task: trained(study, home, task, options.folds) for task in ("level", "multiview")}
     told(study, home, models)
 
 
-def prepared(place: Path, patients: int, seed: int) -> tuple[Study, Home]:
+def prepared(place: Path, patients: int, seed: int, epochs: int) -> tuple[Study, Home]:
     """The phantom and its image cache, by the real commands."""
     phantom, home = place / f"phantom-{patients}-{seed}", place / f"home-{patients}-{seed}"
     subprocess.run([HNP, "phantom", phantom, "--patients", str(patients), "--seed", str(seed)], check=True)
     profile = place / "profile.yaml"
     settings = yaml.safe_load((PROFILES / "demo.yaml").read_text("utf-8"))
+    settings["training"] |= {"epochs": epochs, "restart_epochs": epochs}
     profile.write_text(yaml.safe_dump(settings | {"tasks": ["level", "multiview"]}), "utf-8")
     raw = ["--raw", phantom / "raw", "--home", home, "--profile", profile]
     subprocess.run([HNP, "run", *raw, "--until", "imaging"], check=True)

@@ -190,6 +190,19 @@ def test_predict_gives_the_evaluations_probabilities(study, hnp):
     assert "Not a diagnostic device" in told
 
 
+def test_every_picture_and_cached_image_is_as_the_study_knows_it(study, hnp):
+    told = hnp("cache", "--verify", "--home", study.home)
+    for collection in ("first", "second"):
+        [files] = duckdb.sql(
+            f"SELECT count(*) FROM '{study.home}/intake/{collection}/files.parquet'"
+        ).fetchone()
+        [cached] = duckdb.sql(
+            f"SELECT count(DISTINCT sha256) FROM '{study.home}/intake/{collection}/radiographs.parquet'"
+        ).fetchone()
+        line = f"{collection}: {files} pictures read, 0 changed unseen; {cached} cached images read, 0 mended"
+        assert line in told
+
+
 def test_a_broken_table_stops_its_collection_only(study, hnp):
     table = study.raw / "second" / "xrays.csv"
     good = table.read_text()
