@@ -9,7 +9,7 @@ _ASIDE = (
     r"(?:brief |relevant |pertinent |patient'?s? |present |past |previous )?(?:clinical|medical|surgical|patient)"
     r"(?: (?:and|/) \w+)?(?:[ -](?:history|hx|info(?:rmation)?|details?|data|indications?|presentation|findings?|diagnosis"
     r"|dx|impression|notes?|question|context|background|symptoms?|summary|concern|features))?"
-    r"|(?:present |past |brief )?(?:history|hx)(?: of present illness)?|h/o|hpi|pmh|psh|p/i|c[./]?\s?c\.?|chief complaints?|complaints?"
+    r"|(?:present |past |brief )?(?:history|hx)(?: of present illness)?|h/o|hpi|pmh|psh|p/i|c[./]?\s?[ci]\.?|chief complaints?|complaints?"
     r"|symptoms?|indications?(?: for (?:exam(?:ination)?|study))?|reason(?: for (?:the )?(?:exam(?:ination)?|study|visit|referral|request|mri|test))?"
     r"|referr(?:al|ed)(?: (?:diagnosis|reason|note|information))?|request(?:ed)?(?: for)?|ordered(?: for)?|(?:mri?|exam|study|done|performed) for|presentation|background"
     r"|technique|protocol|procedure|sequences?|methods?|scan|exam(?:ination)?|study|modality|contrast"

@@ -5,7 +5,7 @@ import re
 from hnp_pipeline.readings.kinds import Kind
 
 _ENGLISH = {
-    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hnp hnps hinp hnnp hpn hivd hivds hld ldh
+    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hnp hnps lhnp lhivd lhld ivdp ivdh hinp hnnp hpn hivd hivds hld ldh
         pivd plid hnld hernia hernias herniae protrusion protrusions protruded protrude protrudes protruding extrusion
         extrusions extruded extrude extrudes extruding prolapse prolapses prolapsed prolapsing sequestration
         sequestrations sequestrated sequestered sequestrum sequestra sequester sequestred rupture ruptures ruptured""",
@@ -44,7 +44,8 @@ _ENGLISH = {
     Kind.COMPARE: "compared comparison comparing relative compare",
     Kind.SURGERY: """surgery surgeries discectomy microdiscectomy laminectomy laminotomy hemilaminectomy operation
         operations operated postoperative postop postsurgical s/p fusion decompression fenestration nucleotomy peld
-        treated underwent undergone surgical op foraminotomy nucleoplasty chemonucleolysis diskectomy""",
+        treated underwent undergone surgical op foraminotomy nucleoplasty chemonucleolysis diskectomy removal
+        excision excised resection resected evacuation evacuated""",
     Kind.RECURRENT: "recurrent recurrence recurred recur residual recurring reherniated reherniation",
     Kind.HISTORY: "history hx h/o k/c/o",
     Kind.REFERRED: """referred presents presenting presented complains complaining complaint c/o indication referral
@@ -65,7 +66,7 @@ _ENGLISH = {
     Kind.AND: "and plus &",
     Kind.OR: "or nor and/or",
     Kind.WITH: "with w/ plus having",
-    Kind.BY: """by due secondary despite because from caused causing owing related associated resulting around near
+    Kind.BY: """by due secondary despite because from caused causing owing resulting around near
         attributable between""",
     Kind.AT: "at of in on involving across within over throughout affecting",
     Kind.TO: "to towards toward",
@@ -82,7 +83,7 @@ _ENGLISH = {
     Kind.PLAIN: """level levels lumbar spine spinal only just alone for one is are was were be been that which evidence sign signs
         any significant obvious gross convincing demonstrable radiologic mr mri finding findings also space
         type right-sided material pulposus lesion_ site at_ region segment segments other further additional where it
-        appears appear component components large-sized herniations_ otherwise_ portion aspect side been being disease""",
+        associated related resultant appears appear component components large-sized herniations_ otherwise_ portion aspect side been being disease""",
     Kind.DITTO: "same ditto idem likewise similarly too also_ similar_",
     Kind.DOES: "does do did has have is_ are_",
     Kind.PRONOUN: "it this they",
@@ -124,7 +125,8 @@ _PHRASES = {
         |recurrent disc|recurrent disk|migrated disc|migrated disk|detached disc|detached fragment|discal fragment|free disc
         |slipped disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|residual fragment|residual disc|residual disk|recurrent fragment|residual disc fragment|blown out disc""",
     Kind.SURGERY: "status post|post op|post operative|post surgical|post surgery|state after|condition after",
-    Kind.HISTORY: "history of|past history|known case|case of|hx of|previous history",
+    Kind.HISTORY: """history of|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
+        |previously diagnosed|diagnosed with|diagnosed to have""",
     Kind.REFERRED: """evaluation of|evaluation for|evaluate for|to evaluate|assess for|assessment for|assessment of|work up
         |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically""",
     Kind.BUT: "on the contrary|in contrast|but rather",

@@ -20,6 +20,7 @@ _GROWTH = frozenset(
         "worsening",
         "aggravation",
         "증가",
+        "호전",
         "감소",
         "악화",
         "진행",
@@ -59,6 +60,8 @@ def _korean_pairs(tokens: list[Token]) -> None:
             continue
         if t.word.endswith(("뿐만", "뿐", "만")) and after.word.startswith("아니"):
             t.kind, after.kind = K.PLAIN, K.AND
+        elif t.word.startswith("완전") and after.word.startswith("호전"):
+            after.kind = K.RESOLVED
         elif t.word == "더" and after.word.startswith("이상"):
             after.kind = None  # 더 이상 보이지 않음
         elif t.word in ("위와", "상기와", "앞과") and after.word.startswith(("같", "동일")):

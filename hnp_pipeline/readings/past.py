@@ -65,6 +65,8 @@ def of_history(tokens: list[Token], i: int) -> bool:
         t = tokens[j]
         if t.kind is K.HISTORY or (t.kind is K.REFERRED and not t.korean) or t.word == "if":
             return not confirmed(tokens, j)
+        if t.word in ("patient", "year-old", "y/o", "환자") and any(x.kind is K.REFERRED for x in tokens[i:]):
+            return True  # a patient with L4-5 HNP presents with pain
         if t.word == "임상적" and any(x.kind is K.HEDGE for x in tokens[i:]):
             return True  # 임상적으로 HNP 의심되나
         if (

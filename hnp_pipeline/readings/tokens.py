@@ -198,6 +198,8 @@ def _signs(tokens: list[Token]) -> None:
             t.kind = K.PLUS if t.word == "+" else K.MINUS
         elif t.word == "/" and named and after is not None and after.kind in (K.FINDING, K.BULGE, K.OTHER):
             t.kind = K.OR
+        elif t.word == "/" and i and after is not None and after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL:
+            t.kind = K.COMMA  # L4/5 (central) / L5/S1 (left)
         elif t.word == "여부" and after is not None and after.kind is K.COLON:
             t.kind = None
         elif (
