@@ -7,7 +7,7 @@ K = Kind
 _PASSAGES = frozenset({"canal", "foramen", "foramina", "column"})
 
 
-def strike_aliens(tokens: list[Token]) -> None:
+def strike_aliens(tokens: list[Token], lower: str) -> None:
     """Take the kind of a finding from what is no disc herniation: Schmorl's nodes, osteophytes, other organs, tears."""
     disc = any(t.kind is K.DISC or t.kind is K.LEVEL for t in tokens)
     for i, t in enumerate(tokens):
@@ -16,6 +16,7 @@ def strike_aliens(tokens: list[Token]) -> None:
         if (
             (t.word.startswith("hernia") and t.word in ("hernia", "hernias", "herniae") and not disc)
             or _alien_before(tokens, i)
+            or _alien_subject(tokens, i, lower)
             or _alien_after(tokens, i)
         ):
             t.kind = K.OTHER
@@ -63,6 +64,19 @@ def _alien_before(tokens: list[Token], i: int) -> bool:
             if t.kind is None and not t.korean:
                 disc = True  # an unknown noun between: no compound
         else:
+            return False
+    return False
+
+
+def _alien_subject(tokens: list[Token], i: int, lower: str) -> bool:
+    """`황색인대가 비후되어 척추관 내로 돌출됨`."""
+    if not tokens[i].korean:
+        return False
+    for j in range(i - 1, max(-1, i - 9), -1):
+        t = tokens[j]
+        if t.kind is K.ALIEN and t.korean and lower[t.end : t.end + 1] in ("이", "가", "은", "는"):
+            return True
+        if t.kind in (K.DISC, K.LEVEL, K.STOP, K.COMMA, K.FINDING, K.NEGATED, K.SEEN):
             return False
     return False
 

@@ -50,10 +50,11 @@ def bar_denied_levels(unit: list[Token]) -> None:
 
 def read_marks(state: State, tokens: list[Token], claim: Claim) -> None:
     """`HNP: L4-5 (+), L5-S1 (-)`, `protrusion at L4-5, not at L5-S1`."""
+    asked = any(t.word == "?" for t in tokens[claim.index + 1 : claim.index + 2])  # HNP? L4-5 yes
     for j, t in enumerate(tokens):
         named = [x.kind for x in tokens[:j] if x.kind in (K.FINDING, K.BULGE, K.OTHER)]
         if named and named[-1] is not K.FINDING:
             continue  # bulge: L4-5 yes
         if t.mention is not None and (t.negative or t.positive):
             says = 1 if t.positive else -1
-            record(state, Claim(claim.index, says, claim.hedged), resolve(state, t.mention, tokens[:j]))
+            record(state, Claim(claim.index, says, claim.hedged and not asked), resolve(state, t.mention, tokens[:j]))

@@ -20,6 +20,10 @@ _LOOSE = frozenset(
         "also",
         "more",
         "greater",
+        "larger",
+        "smaller",
+        "largest",
+        "smallest",
         "most",
         "side",
         "both",
@@ -55,6 +59,8 @@ def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[To
 def _heading_at(tokens: list[Token], at: int) -> int | None:
     """Where the text under a heading begins, if one stands at `at`."""
     i = at
+    if i + 1 < len(tokens) and tokens[i].word in ("level", "segment", "레벨", "부위") and tokens[i + 1].kind is K.COLON:
+        i += 2  # Level: L4-5
     while i < len(tokens) and (
         tokens[i].kind in (K.AT, K.THE, K.OPEN) or tokens[i].word in ("-", "*", ".", "#", "levels", "level")
     ):
@@ -270,8 +276,8 @@ def destinations(tokens: list[Token]) -> set[int]:
     for j, t in enumerate(tokens):
         if t.kind is K.LEVEL:
             back = tokens[max(0, j - 4) : j]
-            to = next((k for k, x in enumerate(back) if x.kind is K.TO), None)
-            near = to is not None and all(x.kind in (K.PLAIN, K.THE, K.AT, None, K.TO) for x in back[to:])
+            to = next((k for k, x in enumerate(back) if x.kind is K.TO or x.word.startswith("reach")), None)
+            near = to is not None and all(x.kind in (K.PLAIN, K.THE, K.AT, None, K.TO, K.MOVES) for x in back[to:])
             if near and any(x.kind is K.MOVES for x in tokens[:j]):
                 out.add(j)
     return out

@@ -15,7 +15,7 @@ _ASIDE = (
     r"|technique|protocol|procedure|sequences?|methods?|scan|exam(?:ination)?|study|modality|contrast"
     r"|comparisons?(?: (?:study|studies|exams?))?|compared? (?:with|to)|prior (?:study|studies|mri|exams?|imaging|report)"
     r"|previous (?:study|studies|mri|exams?|imaging|report)(?: \([^)]*\))?|recommendations?|recommend|plan|advice|order(?: diagnosis)?"
-    r"|pre-?op(?:erative)? (?:diagnosis|dx)|working diagnosis|provisional diagnosis|referring diagnosis|questions?"
+    r"|pre-?op(?:erative)? (?:diagnosis|dx)|(?:working|provisional|referring|referral|admi(?:ssion|tting)|presumptive|initial|outside) (?:diagnosis|dx|impression)|questions?"
     r"|임상\s?(?:적\s?)?(?:소견|정보|진단명?|증상|병력|양상|의견|추정|질문)|병력|과거력|현병력|기왕력|수술력|환자\s?정보|주\s?증상|주소|주호소|증상"
     r"|의뢰\s?(?:사유|내용|소견|목적|진단|이유)?|검사\s?(?:목적|이유|사유|방법|기법|명|일|일자|종류|항목|부위)|촬영\s?(?:방법|기법|목적)|적응증"
     r"|비교\s?(?:검사|영상)?|이전\s?(?:검사|영상|판독|mri|소견)(?:\s?소견|\s?결과)?|과거\s?(?:검사|영상|판독)|추천|권고\s?(?:사항)?|목적|사유|추정\s?진단"
@@ -62,7 +62,7 @@ _ONLY_LEVEL = re.compile(r"\W*l\s?\d\s?[-/~]\s?[ls]?\s?\d\s*")
 _LEVEL_FIRST = re.compile(r"\s*(?:&|and\b)|[\s,]*l\s?\d")
 _SIDE_LAST = re.compile(r"\d, ?[lr]t$")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|(?<![/'])[a-z]))$"
+    r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|prev|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|(?<![/'])[a-z]))$"
 )
 
 

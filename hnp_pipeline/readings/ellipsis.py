@@ -53,7 +53,9 @@ def _read_ellipsis(
     but = lead is not None and lead.kind is K.BUT
     korean = lead is not None and lead.korean and kinds & {K.SEEN, K.NEGATED} and len(tokens) <= 5
     does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
-    if (
+    if state.meant and _stands_for_it(tokens):
+        record(state, Claim(0, -1 if denies else 1, False), discs)
+    elif (
         but
         and lead is not None
         and lead.word == "but"
@@ -68,3 +70,11 @@ def _read_ellipsis(
             record(state, Claim(0, -1 if denies else 1, last.hedged), discs)
     elif state.dangling and not denies:
         settle(state, discs)
+
+
+def _stands_for_it(tokens: list[Token]) -> bool:
+    """`(there is now) one at L3-4`."""
+    for t, after in zip(tokens, [*tokens[1:], None], strict=True):
+        if t.word in ("one", "another") and (after is None or (after.kind in (K.AT, K.LEVEL) and after.word != "of")):
+            return True
+    return False

@@ -40,7 +40,7 @@ _ENGLISH = {
         similar diminished unresolved improved redemonstrated redemonstration now new newly interval? grown stationary
         static reappeared aggravated aggravation growing""",
     Kind.CHANGE: "change changes changed improvement",
-    Kind.PRIOR: "previously previous prior former formerly earlier preexisting preoperative",
+    Kind.PRIOR: "previously previous prev prior former formerly earlier preexisting preoperative",
     Kind.COMPARE: "compared comparison comparing relative compare",
     Kind.SURGERY: """surgery surgeries discectomy microdiscectomy laminectomy laminotomy hemilaminectomy operation
         operations operated postoperative postop postsurgical s/p fusion decompression fenestration nucleotomy peld
@@ -71,7 +71,8 @@ _ENGLISH = {
     Kind.AT: "at of in on involving across within over throughout affecting",
     Kind.TO: "to towards toward",
     Kind.MOVES: """extending extends extend extension migrating migrated migrates migration migrate migrateing directed
-        reaching reaches""",
+        reaching reaches
+        reaching reach reached""",
     Kind.INTO: "into through",
     Kind.ARTICLE: "a an there another",
     Kind.THE: "the this that these those its",
@@ -106,7 +107,7 @@ _PHRASES = {
     Kind.UNLIKELY: """less likely|not likely|low probability|low likelihood|low suspicion|little likelihood|remote possibility
         |unlikely to represent""",
     Kind.PLAIN: """not only|no doubt|no question|without doubt|without question|without a doubt|beyond doubt|no wonder
-        |known to|if any|clinically significant|clinically relevant|no less than|not just|not merely|on the other hand|nowhere else|no other level|no other levels|not elsewhere|at least|no less""",
+        |known to|if any|clinically significant|clinically relevant|cannot overlook|cannot be overlooked|not be overlooked|cannot be ignored|cannot be missed|no less than|not just|not merely|on the other hand|nowhere else|no other level|no other levels|not elsewhere|at least|no less""",
     Kind.RESOLVED: "no longer|no more seen|no more present|no more visible|no more evident|not any more|not anymore|not any longer",
     Kind.PERSIST: """as before|as previously|status quo|in size|has not resolved|not resolved|did not resolve|unchanged from
         |partial resolution|partially resolved|partial regression|partially regressed|incomplete resolution|partly resolved
@@ -126,9 +127,10 @@ _PHRASES = {
         |slipped disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|residual fragment|residual disc|residual disk|recurrent fragment|residual disc fragment|blown out disc""",
     Kind.SURGERY: "status post|post op|post operative|post surgical|post surgery|state after|condition after",
     Kind.HISTORY: """history of|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
-        |previously diagnosed|diagnosed with|diagnosed to have""",
+        |previously diagnosed|diagnosed with|diagnosed to have|was told|were told|been told""",
     Kind.REFERRED: """evaluation of|evaluation for|evaluate for|to evaluate|assess for|assessment for|assessment of|work up
-        |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically""",
+        |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically|asks about|asking about|asked about|worried about|concerned about|physical examination
+        |physical exam|neurological examination|neurologic examination|on examination""",
     Kind.BUT: "on the contrary|in contrast|but rather",
     Kind.REGION: "c spine|t spine|d spine",
     Kind.DITTO: "as above|same finding|same findings|similar finding|similar findings|the same|so does|so is|as is|as well",

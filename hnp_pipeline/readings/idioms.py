@@ -39,7 +39,7 @@ _KOREAN_DENIAL = re.compile(r"\s*(?:되지|하지|되|하|은|는|이|가|도|�
 
 def read_idioms(tokens: list[Token], lower: str) -> None:
     """Give the tokens of a clause the kinds that they have together."""
-    strike_aliens(tokens)
+    strike_aliens(tokens, lower)
     _korean_pairs(tokens)
     for i, t in enumerate(tokens):
         if t.kind is not None and (handle := _HANDLERS.get(t.kind)) is not None:
@@ -55,6 +55,13 @@ def read_idioms(tokens: list[Token], lower: str) -> None:
 
 def _korean_pairs(tokens: list[Token]) -> None:
     """Two words that are one: `뿐만 아니라`, `위와 같음`."""
+    for i, t in enumerate(tokens):
+        if t.korean and t.kind is K.NEGATED and t.word in ("없", "아니"):
+            again = next((x for x in tokens[i + 1 : i + 5] if x.kind is not None), None)
+            if again is not None and again.kind is K.NEGATED and again.korean:
+                possible = any(x.word == "수" for x in tokens[i + 1 : i + 5])
+                if again.word == "않" or possible:  # 없지 않음; 없다고 할 수 없음
+                    t.kind, again.kind = None, K.HEDGE if possible else K.SEEN
     for t, after in itertools.pairwise(tokens):
         if not (t.korean and after.korean):
             continue

@@ -98,6 +98,9 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
 def _conclude(statements: list[Statement]) -> ReadingLabels:
     positive = [s for s in statements if s.says == 1 and not s.past and s.discs]
     homeless = [s for s in statements if s.says == 1 and not s.past and s.discs is None]
+    denied_all = any(s.says == -1 and (s.discs is None or s.discs >= set(LUMBAR_DISCS)) for s in statements)
+    if denied_all and all(s.hedged for s in homeless):
+        homeless = []  # rule out herniation … there is none
     if homeless and not positive:
         return _unlabelled("no level", homeless[0].words)
     levels: dict[str, int | None] = {}

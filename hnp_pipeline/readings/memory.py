@@ -37,6 +37,7 @@ class State:
     group: frozenset[int] = frozenset()  # the levels named last
     pair: tuple[int, ...] = ()  # the last two that were named together, for `the former` and `the latter`
     claim: int | None = None  # what the last sentence said: 1, 0 (a bulge), -1
+    meant: bool = False  # the last clause that named anything named a herniation, which `one` then stands for
     dangling: bool = False  # the last sentence named a herniation without a level: `HNP:` and levels below
     sentence: str = ""
 
@@ -72,14 +73,16 @@ def resolve(state: State, mention: Mention, earlier: list[Token] | None = None) 
         return frozenset(mention.lumbar)
     group = state.group
     here = frozenset[int]()
+    pair = state.pair
     for t in earlier or ():
         if t.mention is not None and t.mention.kind == "discs":
             group = frozenset(t.mention.lumbar)
             here |= group
+            pair = t.mention.lumbar if len(t.mention.lumbar) == 2 else pair
     if mention.kind == "rest":
         return frozenset(LUMBAR_DISCS) - (state.named | here)
     if mention.kind in ("former", "latter"):
-        return frozenset(state.pair[:1] if mention.kind == "former" else state.pair[1:])
+        return frozenset(pair[:1] if mention.kind == "former" else pair[1:])
     if mention.kind == "same" or not group:
         return group
     return frozenset(beyond(mention.kind, mention.reach, min(group), max(group)))

@@ -5,6 +5,7 @@ from hnp_pipeline.readings.tokens import Token, until
 
 K = Kind
 _NEW = frozenset({"new", "newly", "residual", "persistent", "persisting", "remaining", "새로", "남은"})
+_NOW = frozenset({"now", "currently", "presently", "현재"})
 _OPERATED = frozenset(
     {"s/p", "status post", "operated", "treated", "underwent", "op", "state after", "post op", "post surgery",
      "condition after"}
@@ -67,7 +68,7 @@ def of_history(tokens: list[Token], i: int) -> bool:
             return not confirmed(tokens, j)
         if t.word in ("patient", "year-old", "y/o", "환자") and any(x.kind is K.REFERRED for x in tokens[i:]):
             return True  # a patient with L4-5 HNP presents with pain
-        if t.word == "임상적" and any(x.kind is K.HEDGE for x in tokens[i:]):
+        if t.word in ("임상적", "이학적", "진찰") and any(x.kind is K.HEDGE for x in tokens[i:]):
             return True  # 임상적으로 HNP 의심되나
         if (
             t.kind is K.COMMA
@@ -81,7 +82,7 @@ def of_history(tokens: list[Token], i: int) -> bool:
         t = tokens[j]
         if (t.kind is K.HISTORY and j <= i + 4) or (
             t.kind is K.REFERRED
-            and ((t.korean and t.word != "임상적") or t.word == "referred" or t.word.startswith("clinical "))
+            and ((t.korean and t.word not in ("임상적", "이학적", "진찰")) or t.word == "referred" or t.word.startswith("clinical "))
         ):
             return True
         if t.kind in (K.COMMA, K.SEEN, K.STOP, K.BUT):
@@ -93,13 +94,19 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
     """Named as seen before, with no word on how it is now."""
     start = segment_start(tokens, i)
     if any(t.kind is K.PRIOR for t in tokens[start:i]):
-        for t in tokens[i + 1 :]:
-            if t.kind in (K.NORMAL, K.BULGE):
+        for t, after in zip(tokens[i + 1 :], [*tokens[i + 2 :], None], strict=False):
+            if t.kind in (K.NORMAL, K.BULGE) or t.word in ("clear", "clean"):
                 return True  # formerly herniated, now flat
+            if t.kind is K.COMMA and after is not None and after.word in _NOW:
+                continue
             if t.kind in (K.COMMA, K.STOP, K.AND, K.WITH, K.OTHER) or (
-                t.kind is K.PERSIST and t.word not in ("now", "현재")
+                t.kind is K.PERSIST and t.word not in _NOW
             ):
                 break
+        if any(t.word in _NOW for t in tokens[:start]) and any(
+            t.kind in (K.NORMAL, K.BULGE) for t in tokens[:start]
+        ):
+            return True  # now a bulge, previously a herniation
     if any(t.word == "when" for t in tokens[start:i]) and any(
         t.word in ("was", "were") for t in until(tokens, i)
     ):

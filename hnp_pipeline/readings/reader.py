@@ -157,7 +157,7 @@ def _read_clause(
     read_idioms(tokens, state.lower)
     findings = [i for i, t in enumerate(tokens) if t.kind is K.FINDING]
     if findings:
-        state.dangling = False
+        state.dangling, state.meant = False, True
         excepted = exception(tokens)
         claims = [judge(tokens, i, excepted.span) for i in findings]
         read_marks(state, tokens, claims[0])
@@ -169,6 +169,7 @@ def _read_clause(
         _read_too(state, tokens, claims)
     else:
         lean_on_earlier(state, lead, tokens)
+        state.meant = state.meant and not any(t.kind in (K.BULGE, K.OTHER) for t in tokens)
     for t in tokens:
         if t.mention is not None:
             found = resolve(state, t.mention)

@@ -37,12 +37,13 @@ class Token:
 
 _TOKEN = re.compile(
     r"(?<![a-z])(?:k/c/o|[rshcfkp]\s?/\s?[opu](?![a-z])|w/o|w/|and/or|c/w)|[a-z]+(?:'[a-z]+)?|[가-힣]{1,60}|\(\s*(?:[-+±]{1,3}|[ox○×])\s*\)"
-    r"|(?P<measure>(?:about |approximately |approx\.? |약 ?)?\d+(?:\.\d+)?(?:\s?[x*~-]\s?\d+(?:\.\d+)?){0,3}\s?(?:mm|cm|㎜)\b)|\d+(?:\.\d+)?|[^\s]"
+    r"|(?P<measure>(?:about |approximately |approx\.? |약 ?)?\d+(?:\.\d+)?(?:\s?[x*~-]\s?\d+(?:\.\d+)?){0,3}\s?(?:mm|cm|㎜)\b)|\d+(?:\.\d+)?|\+{2,3}|[^\s]"
 )
 _SIGNS = {
     ",": Kind.COMMA, ":": Kind.COLON, ";": Kind.STOP, "?": Kind.HEDGE, "(": Kind.OPEN, "[": Kind.OPEN, "&": Kind.AND,
     "+": Kind.AND, "|": Kind.COLON, "→": Kind.COMMA, ">": Kind.AND, "=": Kind.COLON, "〃": Kind.DITTO,
 }  # fmt: skip
+_PLAIN_VERBS = ("튀어나", "삐져나", "빠져나", "밀려나")
 _NO = re.compile(r"^[^+]*[-x×][^+]*$")
 _english = lru_cache(maxsize=65536)(english)
 _korean = lru_cache(maxsize=65536)(korean)
@@ -74,11 +75,24 @@ def tokenise(
         kind = before.mention.kind if before.mention is not None and after.mention is not None else None
         if (kind, t.word) in (("rest", "than"), ("all", "but")):
             t.kind = Kind.EXCEPT
+    _plain_verbs(tokens)
     if bulge_is_finding:
         for t in tokens:
             if t.kind is Kind.BULGE:
                 t.kind = Kind.FINDING
     return tokens
+
+
+def _plain_verbs(tokens: list[Token]) -> None:
+    """`튀어나와 보이나 탈출은 아님`: what a plain verb describes, the name that follows decides."""
+    for i, t in enumerate(tokens):
+        if t.kind is K.FINDING and t.word.startswith(_PLAIN_VERBS):
+            for later in tokens[i + 1 :]:
+                if later.kind is K.LEVEL:
+                    break
+                if later.kind is K.FINDING and later.word.startswith(("탈출", "돌출")):
+                    t.kind = None
+                    break
 
 
 def until(tokens: list[Token], start: int) -> list[Token]:
@@ -192,13 +206,16 @@ def _signs(tokens: list[Token]) -> None:
     """`HNP +`, `bulge/protrusion`, `HNP at L4-5? Yes.`"""
     for i, t in enumerate(tokens):
         after = tokens[i + 1] if i + 1 < len(tokens) else None
-        ends = after is None or after.kind in (K.COMMA, K.STOP)
+        ends = after is None or after.kind in (K.COMMA, K.STOP) or after.word == "/"
         named = i and tokens[i - 1].kind in (K.FINDING, K.BULGE, K.OTHER)
-        if t.word in ("+", "-") and ends and named:
-            t.kind = K.PLUS if t.word == "+" else K.MINUS
+        if t.word in ("+", "++", "+++", "-") and ends and named:
+            t.kind = K.MINUS if t.word == "-" else K.PLUS
         elif t.word == "/" and named and after is not None and after.kind in (K.FINDING, K.BULGE, K.OTHER):
             t.kind = K.OR
-        elif t.word == "/" and i and after is not None and after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL:
+        elif t.word == "/" and i and after is not None and (
+            (after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL)
+            or (after.kind is K.OPEN and i + 2 < len(tokens) and tokens[i + 2].kind is K.LEVEL)
+        ):
             t.kind = K.COMMA  # L4/5 (central) / L5/S1 (left)
         elif t.word == "여부" and after is not None and after.kind is K.COLON:
             t.kind = None
