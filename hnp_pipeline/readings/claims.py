@@ -212,7 +212,7 @@ def _hedged(tokens: list[Token], i: int) -> bool:
             return not other and not of_other
         if t.kind is K.OR and any(x.kind is K.BULGE for x in tokens[j : j + 4]):
             return True
-        if t.kind in (K.STOP, K.BUT, K.WITH, K.BY, K.FINDING):
+        if t.kind in (K.STOP, K.BUT, K.WITH, K.BY) or (t.kind is K.FINDING and j > i + 1):
             break
         next_level = j + 1 < len(tokens) and tokens[j + 1].kind is K.LEVEL
         if t.kind is K.COMMA and not next_level and not any(x.kind is K.HEDGE for x in tokens[j + 1 : j + 3]):

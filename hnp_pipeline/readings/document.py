@@ -20,7 +20,10 @@ _ASIDE = (
     r"|의뢰\s?(?:사유|내용|소견|목적|진단|이유)?|검사\s?(?:목적|이유|사유|방법|기법|명|일|일자|종류|항목|부위)|촬영\s?(?:방법|기법|목적)|적응증"
     r"|비교\s?(?:검사|영상)?|이전\s?(?:검사|영상|판독|mri|소견)(?:\s?소견|\s?결과)?|과거\s?(?:검사|영상|판독)|추천|권고\s?(?:사항)?|목적|사유|추정\s?진단"
 )
+_DATED = r"(?:(?:mri?|study|exam) (?:of |in |on )?)?\(?(?P<year>(?:19|20)\d\d)(?:[-./]\d+){0,2}\)? ?(?:mri?|study|exam(?:ination)?|scan|년)?"
+_NOW = re.compile(r"(?:\b(?:today|current|present|this|now)|금번|이번|현재)[^\n:.]{0,20}:")
 _FINDINGS = (
+    r"(?:today'?s?|current|present|this|new) (?:mri?|study|exam(?:ination)?|scan)|"
     r"(?:mri?|imaging|radiolog(?:ic(?:al)?|y)|image|lumbar|detailed|spine) (?:findings?|report|reading|interpretation)|findings?|report"
     r"|results?|interpretation|reading|description|observations?|body|discs?(?: levels?)?|lumbar discs?"
     r"|(?:mri?\s?|영상\s?|판독\s?|영상의학\s?(?:적\s?)?|방사선\s?|세부\s?|요추\s?)?소견|판독(?:\s?(?:결과|내용|문|의견))?|검사\s?(?:결과|소견)|결과|내용"
@@ -38,7 +41,7 @@ _ELSEWHERE = (
 _LUMBAR = rf"(?:mri?\s?(?:of\s)?(?:the\s)?)?(?:lumbar|lumbo-?\s?sacral|lss?|l[\s.\-/]{{0,2}}s?[\s.\-/]{{0,2}}spine|l\.?ss|l/s){_MRI}|요추(?:부)?(?:\s?mri)?|요천추(?:부)?(?:\s?mri)?"
 _HEADER = re.compile(
     rf"(?:^|(?<=\n)|(?<=[.;\])>?!])(?=\s)|(?<=\s)(?=[\[<{{]))[\s\[<(*#=\-.{{]*(?:\d+[.)]\s*)?"
-    rf"(?:(?P<aside>{_ASIDE})|(?P<findings>{_FINDINGS})|(?P<conclusion>{_CONCLUSION})|(?P<elsewhere>{_ELSEWHERE})|(?P<lumbar>{_LUMBAR}))"
+    rf"(?:(?P<aside>{_ASIDE})|(?P<findings>{_FINDINGS})|(?P<conclusion>{_CONCLUSION})|(?P<elsewhere>{_ELSEWHERE})|(?P<lumbar>{_LUMBAR})|(?P<dated>{_DATED}))"
     rf"\s*(?:\([^)\n]{{0,40}}\)\s*)?(?:(?P<mark>[:>\]=)]+(?:\s*[:\-])?|\s-\s)|(?=\n|$))"
 )
 _LEVEL_LINE = re.compile(
@@ -92,7 +95,8 @@ def sentences(text: str, lower: str) -> Iterator[Sentence]:
 def _told(text: str, lower: str) -> list[tuple[int, int, bool, bool]]:
     """Lines and parts of lines outside the sections that are aside: (start, end, fresh, elsewhere)."""
     headers = list(_HEADER.finditer(lower))
-    kinds = [h.lastgroup if h.lastgroup != "mark" else _kind(h) for h in headers]
+    latest = max((h["year"] for h in headers if h["dated"]), default="")
+    kinds = [_kind(h, latest, lower) for h in headers]
     out: list[tuple[int, int, bool, bool]] = []
     aside, inline, content, elsewhere = False, False, False, False
     fresh = True
@@ -145,7 +149,10 @@ def _told(text: str, lower: str) -> list[tuple[int, int, bool, bool]]:
     return out
 
 
-def _kind(header: re.Match[str]) -> str:
+def _kind(header: re.Match[str], latest: str, lower: str) -> str:
+    """What a heading heads. A year heads an earlier study if a later one, or `today`, follows."""
+    if header["dated"]:
+        return "aside" if header["year"] < latest or _NOW.search(lower, header.end()) else "findings"
     return next(k for k in ("aside", "findings", "conclusion", "elsewhere", "lumbar") if header[k])
 
 

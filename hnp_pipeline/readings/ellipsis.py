@@ -51,7 +51,11 @@ def _read_ellipsis(
     last = state.statements[-1]
     kinds = {t.kind for t in tokens}
     but = lead is not None and lead.kind is K.BUT
-    korean = lead is not None and lead.korean and kinds & {K.SEEN, K.NEGATED} and len(tokens) <= 5
+    korean = (
+        (lead.korean if lead is not None else state.meant and any(t.korean for t in tokens))
+        and kinds & {K.SEEN, K.NEGATED}
+        and len(tokens) <= 5
+    )
     does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
     if state.meant and _stands_for_it(tokens):
         record(state, Claim(0, -1 if denies else 1, False), discs)

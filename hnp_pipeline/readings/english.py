@@ -26,7 +26,7 @@ _ENGLISH = {
     Kind.RULED_OUT: "excluded excludes",
     Kind.HEDGE: """suspected suspect suspicious suspicion suspects possible possibly possibility probable probably likely
         presumed presumably questionable equivocal suggestive suggest suggests suggesting suggested may might could
-        perhaps maybe susp prob poss indeterminate versus vs apparent? query consider considered presumptive favor
+        perhaps maybe susp prob poss indeterminate differential versus vs apparent? query consider considered presumptive favor
         favored favors favour favours favoured borderline uncertain? concern concerning worrisome ?""",
     Kind.UNLIKELY: "unlikely improbable doubtful",
     Kind.SEEN: "seen noted identified found observed visualized visualised detected appreciated demonstrated evidenced pos",

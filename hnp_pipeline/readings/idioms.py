@@ -63,10 +63,12 @@ def _korean_pairs(tokens: list[Token]) -> None:
                 if again.word == "않" or possible:  # 없지 않음; 없다고 할 수 없음
                     t.kind, again.kind = None, K.HEDGE if possible else K.SEEN
     for t, after in itertools.pairwise(tokens):
-        if not (t.korean and after.korean):
+        if not (t.korean and (after.korean or after.kind is K.LEVEL)):
             continue
         if t.word.endswith(("뿐만", "뿐", "만")) and after.word.startswith("아니"):
             t.kind, after.kind = K.PLAIN, K.AND
+        elif t.word == "함께" and after.kind is K.LEVEL:
+            t.kind = K.AND  # L4-5와 함께 L5-S1에도
         elif t.word.startswith("완전") and after.word.startswith("호전"):
             after.kind = K.RESOLVED
         elif t.word == "더" and after.word.startswith("이상"):
@@ -85,12 +87,14 @@ def _change(tokens: list[Token], i: int, _: str) -> None:
         tokens[i].kind = None if tokens[i].korean else K.OTHER
 
 
-def _persist(tokens: list[Token], i: int, _: str) -> None:
+def _persist(tokens: list[Token], i: int, lower: str) -> None:
     """`no progression of the herniation` does not deny the herniation."""
     if tokens[i].word in _GROWTH:
         j = back(tokens, i, (K.NEGATION,), 3)
         if j is None and tokens[i].korean:
             j = ahead(tokens, i, (K.NEGATED,), 3)
+            if j is not None and not _KOREAN_DENIAL.fullmatch(lower, tokens[i].end, tokens[j].start):
+                j = None  # 호전되어 관찰되지 않음
         if j is not None:
             tokens[j].kind = None
 
@@ -228,6 +232,9 @@ def _look_back(tokens: list[Token], i: int, before: bool) -> None:
         if level is not None and (apart or t.word == "absent"):
             # herniation at L4-5, none at L5-S1; herniation: absent at L4-5, present at L5-S1
             tokens[level].negative, t.kind = True, None
+            return
+        if i + 1 < n and tokens[i + 1].kind is K.OPEN and tokens[i - 1].kind is K.COLON:
+            t.kind = K.NEGATED  # HNP: no (L4-5 bulging)
             return
         passing = (None, K.PLAIN, K.AT, K.THE, K.LEVEL, K.DISC, K.SEEN)
         rest = [x.kind for x in tokens[i + 1 :] if x.kind not in passing]

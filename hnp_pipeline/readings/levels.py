@@ -52,7 +52,7 @@ _WIDE = re.compile(
 )
 _BEYOND = re.compile(
     r"(?:\b(?P<move>(?:migrat|extend|displac|track|mov|fragment|reach)\w*)(?:\ [a-z]+){0,3}\ )?"
-    r"\b(?:(?P<above>above|cranial\ to|superior\ to)|(?P<below>below|caudal\ to|inferior\ to))\s(?:the\s)?(?:level\sof\s)?$"
+    r"\b(?P<next>(?:immediately|just|directly|right)\ )?(?:(?P<above>above|cranial\ to|superior\ to)|(?P<below>below|caudal\ to|inferior\ to))\s(?:the\s)?(?:level\sof\s)?$"
 )
 _WHERE = re.compile(r",?\s(?:where|which)\b")
 _AND_BEYOND = re.compile(
@@ -137,7 +137,7 @@ def _beyond_named(text: str, mentions: list[Mention]) -> list[Mention]:
         if m.kind == "discs" and m.lumbar and before and before["move"] is None and not where:
             way = "above" if before["above"] else "below"
             start = before.start("above") if before["above"] else before.start("below")
-            reach = 5
+            reach = 1 if before["next"] else 5
             if last is not None and last.kind == way and last.end >= start:
                 out.pop()
                 start, reach = last.start, last.reach

@@ -26,6 +26,8 @@ _ONE_FOR_ONE = str.maketrans(
         "İ": "I",
     }
 )
+_S1 = re.compile(r"(?<=[lL]5)(\s?[-/~]\s?)[sS][iIl|](?![a-zA-Z0-9])")  # L5-SI, as scanned
+_BOX = re.compile(r"(?P<off>[☐□◻]|\[ ?\]|\( ?\))|(?P<on>[☑☒✅■]|\[[xXvV✓✔]\]|\([vV✓✔]\))")
 _LINE_BREAK = re.compile(
     r"(?:<br\s?/?>|</?(?:p|div|tr|li|ul|ol|table|h\d)(?:\s[^<>]{0,200})?>|_x000D_|\\r\\n|\\n|/{2,})\n?",
     re.IGNORECASE,
@@ -49,6 +51,7 @@ def normalise(text: str) -> str:
     Case is kept, for the evidence; `normalise(text).lower()` has the same length.
     """
     text = text.replace("\r\n", "\n")
+    text = _ticked(text)
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
@@ -62,8 +65,24 @@ def normalise(text: str) -> str:
         text = _TAG.sub(" ", _CELL.sub(" | ", _LINE_BREAK.sub("\n", text)))
     text = _LINE_BREAK.sub("\n", text)
     text = _DOTTED.sub(lambda m: re.sub("[. ]", "", m.group()), text)
+    text = _S1.sub(r"\1S1", text)
     text = _DASHES.sub("-", text)
     text = _ARROW.sub("~", text)
     if "\t" in text:  # a table's columns
         text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
     return _EMPTY_LINES.sub("\n\n", _SPACES.sub(" ", text))
+
+
+def _ticked(text: str) -> str:
+    """`text` without the choices that were left open, where it has boxes and some are ticked (`[x] L4-5 HNP [ ] L5-S1 HNP`)."""
+    boxes = list(_BOX.finditer(text))
+    if len({m.lastgroup for m in boxes}) < 2:
+        return text
+    out, at = [], 0
+    for m, after in zip(boxes, [*boxes[1:], None], strict=True):
+        stop = after.start() if after is not None else len(text)
+        line = text.find("\n", m.end(), stop)
+        stop = line if line >= 0 else stop
+        out += [text[at : m.start()], "\n"]
+        at = m.end() if m.lastgroup == "on" else stop
+    return "".join(out) + text[at:]

@@ -14,6 +14,8 @@ _OPERATED = frozenset(
 
 def why_operated(tokens: list[Token], i: int) -> bool:
     """Whether the finding is why a past surgery was done."""
+    if any(t.word.startswith(("recommend", "advis", "consult", "candidate", "plann")) for t in tokens):
+        return False  # surgery recommended
     new = _new(tokens)
     own = _nearest_level(tokens, i)
     if i + 1 < len(tokens) and tokens[i + 1].kind is K.SURGERY and not new:

@@ -217,6 +217,15 @@ def _signs(tokens: list[Token]) -> None:
             or (after.kind is K.OPEN and i + 2 < len(tokens) and tokens[i + 2].kind is K.LEVEL)
         ):
             t.kind = K.COMMA  # L4/5 (central) / L5/S1 (left)
+        elif (
+            t.word == "/"
+            and after is not None
+            and after.kind is K.LEVEL
+            and any(x.kind is K.LEVEL for x in tokens[:i])
+        ):
+            t.kind = K.STOP  # L4-5: HNP / L5-S1: bulge
+        elif t.word in ("0", "zero") and ends and i > 1 and tokens[i - 1].kind is K.COLON:
+            t.kind = K.NEGATED  # herniated levels: 0
         elif t.word == "여부" and after is not None and after.kind is K.COLON:
             t.kind = None
         elif (
