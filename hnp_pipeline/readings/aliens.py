@@ -102,6 +102,8 @@ def _alien_after(tokens: list[Token], i: int) -> bool:
         return True
     if at < n and (tokens[at].kind is K.SCHMORL or tokens[at].word in ("pit", "pits")):
         return True
+    if at < n and tokens[at].word in ("protocol", "screening"):
+        return True
     if (
         word.startswith("sequestr")
         and word.endswith(("um", "ra"))

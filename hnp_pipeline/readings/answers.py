@@ -57,4 +57,8 @@ def read_marks(state: State, tokens: list[Token], claim: Claim) -> None:
             continue  # bulge: L4-5 yes
         if t.mention is not None and (t.negative or t.positive):
             says = 1 if t.positive else -1
-            record(state, Claim(claim.index, says, claim.hedged and not asked), resolve(state, t.mention, tokens[:j]))
+            record(
+                state,
+                Claim(claim.index, says, claim.hedged and not asked),
+                resolve(state, t.mention, tokens[:j]),
+            )

@@ -27,6 +27,9 @@ _LOOSE = frozenset(
         "most",
         "side",
         "both",
+        "간",
+        "의",
+        "번",
     }
 )
 _VERBS = ("compress", "imping", "encroach", "narrow", "contact", "displac", "indent", "involve", "touch")
@@ -45,7 +48,12 @@ def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[To
             if at == 0 or tokens[at - 1].kind in _BREAKS or tokens[at - 1].word in ("-", ".", ")")
             else None
         )
-        if end is None or (at > start and not any(t.kind in (*_NAMED, K.DITTO) for t in tokens[end:])):
+        ruled = (
+            heading is not None and end is not None and tokens[end - 1].kind is K.COLON
+        )  # L4-5: HNP, L5-S1: n.s.
+        ruled = ruled and any(t.kind in _NAMED for t in tokens[start:at])
+        named = ruled or at == start or any(t.kind in (*_NAMED, K.DITTO) for t in tokens[end:])
+        if end is None or not named:
             at += 1
             continue
         if at > start and any(t.kind is not None for t in tokens[start:at]):
@@ -59,7 +67,11 @@ def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[To
 def _heading_at(tokens: list[Token], at: int) -> int | None:
     """Where the text under a heading begins, if one stands at `at`."""
     i = at
-    if i + 1 < len(tokens) and tokens[i].word in ("level", "segment", "레벨", "부위") and tokens[i + 1].kind is K.COLON:
+    if (
+        i + 1 < len(tokens)
+        and tokens[i].word in ("level", "segment", "레벨", "부위")
+        and tokens[i + 1].kind is K.COLON
+    ):
         i += 2  # Level: L4-5
     while i < len(tokens) and (
         tokens[i].kind in (K.AT, K.THE, K.OPEN) or tokens[i].word in ("-", "*", ".", "#", "levels", "level")
@@ -277,7 +289,9 @@ def destinations(tokens: list[Token]) -> set[int]:
         if t.kind is K.LEVEL:
             back = tokens[max(0, j - 4) : j]
             to = next((k for k, x in enumerate(back) if x.kind is K.TO or x.word.startswith("reach")), None)
-            near = to is not None and all(x.kind in (K.PLAIN, K.THE, K.AT, None, K.TO, K.MOVES) for x in back[to:])
+            near = to is not None and all(
+                x.kind in (K.PLAIN, K.THE, K.AT, None, K.TO, K.MOVES) for x in back[to:]
+            )
             if near and any(x.kind is K.MOVES for x in tokens[:j]):
                 out.add(j)
     return out

@@ -38,7 +38,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         last.says = -1
     else:
         leans = any(t.kind is K.PRONOUN or t.word in ("which", "now", "since", "현재") for t in tokens[:2])
-        if leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}:
+        none = state.meant and denies and any(t.word == "none" for t in tokens[:2])
+        if none or (leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}):
             last.says = -1
         elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
             last.past = False
@@ -79,6 +80,8 @@ def _read_ellipsis(
 def _stands_for_it(tokens: list[Token]) -> bool:
     """`(there is now) one at L3-4`."""
     for t, after in zip(tokens, [*tokens[1:], None], strict=True):
-        if t.word in ("one", "another") and (after is None or (after.kind in (K.AT, K.LEVEL) and after.word != "of")):
+        if t.word in ("one", "another") and (
+            after is None or (after.kind in (K.AT, K.LEVEL) and after.word != "of")
+        ):
             return True
     return False

@@ -18,7 +18,7 @@ _ENGLISH = {
         infection malalignment scoliosis myelopathy radiculopathy hemangioma scar granulation
         fibrosis instability synovitis arthrosis spondylosis compress compresses compressed
         compromise involvement impression effusion""",
-    Kind.NORMAL: "normal unremarkable intact preserved wnl maintained flat",
+    Kind.NORMAL: "normal unremarkable intact preserved wnl maintained flat clean",
     Kind.NOT: """not isn't aren't wasn't weren't doesn't don't didn't cannot can't couldn't hasn't haven't never""",
     Kind.NEGATION: """no without w/o non neither none nothing nowhere lack lacks lacking absence free denies denied fails fail
         failed devoid nil negative neg absent hardly""",

@@ -71,6 +71,8 @@ def _korean_pairs(tokens: list[Token]) -> None:
             t.kind = K.AND  # L4-5와 함께 L5-S1에도
         elif t.word.startswith("완전") and after.word.startswith("호전"):
             after.kind = K.RESOLVED
+        elif t.kind is K.PRIOR and after.word in ("없던", "없었던"):
+            t.kind, after.kind = None, K.PERSIST  # 이전에 없던 소견
         elif t.word == "더" and after.word.startswith("이상"):
             after.kind = None  # 더 이상 보이지 않음
         elif t.word in ("위와", "상기와", "앞과") and after.word.startswith(("같", "동일")):
@@ -207,6 +209,10 @@ def _korean_verb(tokens: list[Token], i: int) -> None:
     elif word == "수" and i and after is not None and after.word.startswith("있"):
         excluded = any(x.kind is K.RULE_OUT or x.word == "배제" for x in tokens[max(0, i - 2) : i])
         tokens[i].kind = K.NEGATED if excluded else K.HEDGE  # 배제할 수 있음; 탈출일 수 있음
+        if tokens[i - 1].word in ("볼", "관찰할", "확인할", "찾을", "관찰", "확인"):
+            tokens[i].kind = None  # 관찰할 수 있음
+        if any(x.kind is K.NEGATED for x in tokens[i + 2 : i + 5]):
+            after.kind = None  # 볼 수 있는 소견 없음
     hard = word.startswith(("어렵", "어려", "힘들"))
     if hard and i and tokens[i - 1].word in ("보기", "판단하기", "진단하기"):
         tokens[i].kind = K.NEGATED
@@ -215,7 +221,9 @@ def _korean_verb(tokens: list[Token], i: int) -> None:
 def _negation(tokens: list[Token], i: int, _: str) -> None:
     """`non-compressive herniation` is one; `non-herniated` is none."""
     after = tokens[i + 1].kind if i + 1 < len(tokens) else None
-    if tokens[i].word == "non" and after not in (K.FINDING, K.DISC, K.DESCRIPTION):
+    if tokens[i].word == "non" and [x.kind for x in tokens[i + 1 : i + 3]] == [K.FINDING, K.FINDING]:
+        tokens[i].kind = tokens[i + 1].kind = None  # non-sequestered extrusion
+    elif tokens[i].word == "non" and after not in (K.FINDING, K.DISC, K.DESCRIPTION):
         tokens[i].kind = None
 
 

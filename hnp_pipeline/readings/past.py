@@ -14,11 +14,21 @@ _OPERATED = frozenset(
 
 def why_operated(tokens: list[Token], i: int) -> bool:
     """Whether the finding is why a past surgery was done."""
-    if any(t.word.startswith(("recommend", "advis", "consult", "candidate", "plann")) for t in tokens):
+    if any(
+        t.word.startswith(
+            ("recommend", "advis", "consult", "candidate", "plann", "urgent", "emergen", "need", "requir")
+        )
+        for t in tokens
+    ):
         return False  # surgery recommended
     new = _new(tokens)
     own = _nearest_level(tokens, i)
-    if i + 1 < len(tokens) and tokens[i + 1].kind is K.SURGERY and not new:
+    if (
+        i + 1 < len(tokens)
+        and tokens[i + 1].kind is K.SURGERY
+        and tokens[i + 1].word not in _OPERATED
+        and not new
+    ):
         return True  # herniation surgery in 2010
     cause = False
     for j in range(i - 1, -1, -1):
@@ -84,7 +94,11 @@ def of_history(tokens: list[Token], i: int) -> bool:
         t = tokens[j]
         if (t.kind is K.HISTORY and j <= i + 4) or (
             t.kind is K.REFERRED
-            and ((t.korean and t.word not in ("임상적", "이학적", "진찰")) or t.word == "referred" or t.word.startswith("clinical "))
+            and (
+                (t.korean and t.word not in ("임상적", "이학적", "진찰"))
+                or t.word == "referred"
+                or t.word.startswith("clinical ")
+            )
         ):
             return True
         if t.kind in (K.COMMA, K.SEEN, K.STOP, K.BUT):

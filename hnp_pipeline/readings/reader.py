@@ -253,7 +253,11 @@ def _discs_of(
         t.kind is K.PRONOUN or t.word in ("here", "there is also", "이곳", "여기") for t in tokens[:2]
     ):
         return state.group
-    return state.group or None if _of_now(tokens) else None
+    subject = any(
+        t.word in ("it", "this", "they") and after.word in ("is", "was", "are")
+        for t, after in itertools.pairwise(tokens[:8])
+    )
+    return state.group or None if subject or _of_now(tokens) else None
 
 
 def _of_now(tokens: list[Token]) -> bool:

@@ -43,6 +43,7 @@ _SIGNS = {
     ",": Kind.COMMA, ":": Kind.COLON, ";": Kind.STOP, "?": Kind.HEDGE, "(": Kind.OPEN, "[": Kind.OPEN, "&": Kind.AND,
     "+": Kind.AND, "|": Kind.COLON, "→": Kind.COMMA, ">": Kind.AND, "=": Kind.COLON, "〃": Kind.DITTO,
 }  # fmt: skip
+_NOW = frozenset({"now", "currently", "today", "today's", "이번", "금번", "현재", "금일"})
 _PLAIN_VERBS = ("튀어나", "삐져나", "빠져나", "밀려나")
 _NO = re.compile(r"^[^+]*[-x×][^+]*$")
 _english = lru_cache(maxsize=65536)(english)
@@ -76,6 +77,10 @@ def tokenise(
         if (kind, t.word) in (("rest", "than"), ("all", "but")):
             t.kind = Kind.EXCEPT
     _plain_verbs(tokens)
+    if any(t.word in _NOW for t in tokens[2:]):
+        for t in tokens[:2]:
+            if len(t.word) == 4 and t.word.startswith(("19", "20")) and t.word.isdigit():
+                t.kind = Kind.PRIOR  # 2020년 … 이번 검사
     if bulge_is_finding:
         for t in tokens:
             if t.kind is Kind.BULGE:
@@ -171,6 +176,11 @@ def _without_asides(tokens: list[Token]) -> list[Token]:
             opening = len(out)
         elif t.word in (")", "]") and opening >= 0:
             inside = out[opening + 1 :]
+            kinds = [x.kind for x in inside if x.kind is not K.AT]
+            if kinds == [K.NOT, K.LEVEL]:  # L5-S1 (not L4-5) is herniated
+                del out[opening:]
+                opening = -1
+                continue
             if len(inside) <= 12 and all(x.kind in _ASIDE and x.word != "only" for x in inside):
                 number = len(inside) == 1 and inside[0].word.isdigit()
                 del out[opening:]
@@ -212,9 +222,14 @@ def _signs(tokens: list[Token]) -> None:
             t.kind = K.MINUS if t.word == "-" else K.PLUS
         elif t.word == "/" and named and after is not None and after.kind in (K.FINDING, K.BULGE, K.OTHER):
             t.kind = K.OR
-        elif t.word == "/" and i and after is not None and (
-            (after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL)
-            or (after.kind is K.OPEN and i + 2 < len(tokens) and tokens[i + 2].kind is K.LEVEL)
+        elif (
+            t.word == "/"
+            and i
+            and after is not None
+            and (
+                (after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL)
+                or (after.kind is K.OPEN and i + 2 < len(tokens) and tokens[i + 2].kind is K.LEVEL)
+            )
         ):
             t.kind = K.COMMA  # L4/5 (central) / L5/S1 (left)
         elif (
