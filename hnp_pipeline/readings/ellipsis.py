@@ -13,6 +13,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
     kinds = {t.kind for t in tokens}
     content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
     if content:
+        if K.NORMAL not in content and not any(t.mention is not None for t in tokens):
+            state.dangling = False  # HNP: and levels below; bulge: and levels below
         state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
         return
     if not state.statements:
@@ -34,6 +36,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             record(state, Claim(0, state.claim, last.hedged), discs)
     elif levels:
         _read_ellipsis(state, lead, tokens, union(state, levels), denies)
+    elif lead is None and state.meant and only_denies(tokens) and (last.hedged or last.discs is None):
+        last.says = -1
     elif K.RESOLVED in kinds:
         last.says = -1
     else:
@@ -43,6 +47,15 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             last.says = -1
         elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
             last.past = False
+
+
+def only_denies(tokens: list[Token]) -> bool:
+    """Whether this is hardly more than a denial (`Not confirmed on MRI.`, `Result: absent`)."""
+    denials = (K.NEGATION, K.NEGATED, K.NOT)
+    kinds = (*denials, K.SEEN, K.ATTEST, K.AT, K.THE, K.COLON, K.PLAIN, None)
+    return (
+        len(tokens) <= 8 and any(t.kind in denials for t in tokens) and all(t.kind in kinds for t in tokens)
+    )
 
 
 def _read_ellipsis(

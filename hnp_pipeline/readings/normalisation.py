@@ -69,7 +69,7 @@ def normalise(text: str) -> str:
     text = _STARRED.sub(r"\n\1: ", text)
     text = _S1.sub(r"\1S1", text)
     text = _DASHES.sub("-", text)
-    text = _ARROW.sub("~", text)
+    text = re.sub("[-=]{1,3}>", "→", _ARROW.sub("~", text))
     if "\t" in text:  # a table's columns
         text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
     return _EMPTY_LINES.sub("\n\n", _SPACES.sub(" ", text))

@@ -14,7 +14,7 @@ from hnp_pipeline.readings.attachment import (
 )
 from hnp_pipeline.readings.claims import Claim, judge
 from hnp_pipeline.readings.document import Sentence
-from hnp_pipeline.readings.ellipsis import lean_on_earlier
+from hnp_pipeline.readings.ellipsis import lean_on_earlier, only_denies
 from hnp_pipeline.readings.exceptions import Excepted, exception
 from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
@@ -274,4 +274,5 @@ def _of_now(tokens: list[Token]) -> bool:
 @lru_cache(maxsize=65536)
 def says_nothing(lower: str) -> bool:
     """Whether a sentence without levels has no word that could matter (`Features of muscle spasm.`)."""
-    return _WORTH.isdisjoint(t.kind for t in tokenise(lower, 0, len(lower), (), False))
+    tokens = tokenise(lower, 0, len(lower), (), False)
+    return _WORTH.isdisjoint(t.kind for t in tokens) and not only_denies(tokens)
