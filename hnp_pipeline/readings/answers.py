@@ -12,6 +12,13 @@ _NO = frozenset({"no", "none", "absent", "negative", "nil", "-", "무"})
 
 def answer_levels(tokens: list[Token]) -> None:
     """`HNP: L4-5 - yes, L5-S1 - no`: mark each level with its answer, which is then left out."""
+    for i in range(len(tokens) - 4, 0, -1):
+        if tokens[i].kind is K.LEVEL and tokens[i + 1].kind is K.OPEN and tokens[i + 3].word in (")", "]"):
+            kind, word = tokens[i + 2].kind, tokens[i + 2].word
+            tokens[i].negative = kind is K.RESOLVED or word in _NO
+            tokens[i].positive = kind is K.PERSIST or word in _YES
+            if tokens[i].negative or tokens[i].positive:
+                del tokens[i + 1 : i + 4]  # L4-5 (resolved) and L5-S1 (persistent)
     i = 0
     while i < len(tokens) - 1:
         t = tokens[i]

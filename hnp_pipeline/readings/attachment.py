@@ -5,8 +5,7 @@ from hnp_pipeline.readings.mentions import Mention
 from hnp_pipeline.readings.tokens import Token
 
 K = Kind
-_NAMED = (K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
-_BREAKS = (K.COMMA, K.COLON, K.STOP)
+NAMED = (K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
 _LOOSE = frozenset(
     {
         ")",
@@ -32,122 +31,14 @@ _LOOSE = frozenset(
         "번",
     }
 )
-_VERBS = ("compress", "imping", "encroach", "narrow", "contact", "displac", "indent", "involve", "touch")
-
-
-def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[Token]]]:
-    """Cut a sentence where a level stands as a heading (`L3-4: bulge, L4-5: protrusion`)."""
-    if not any(t.kind is K.LEVEL for t in tokens):
-        return [(None, tokens)]
-    out: list[tuple[Mention | None, list[Token]]] = []
-    heading: Mention | None = None
-    start = at = 0
-    while at < len(tokens):
-        end = (
-            _heading_at(tokens, at)
-            if at == 0 or tokens[at - 1].kind in _BREAKS or tokens[at - 1].word in ("-", ".", ")")
-            else None
-        )
-        ruled = (
-            heading is not None and end is not None and tokens[end - 1].kind is K.COLON
-        )  # L4-5: HNP, L5-S1: n.s.
-        ruled = ruled and any(t.kind in _NAMED for t in tokens[start:at])
-        named = ruled or at == start or any(t.kind in (*_NAMED, K.DITTO) for t in tokens[end:])
-        if end is None or not named:
-            at += 1
-            continue
-        if at > start and any(t.kind is not None for t in tokens[start:at]):
-            out.append((heading, tokens[start:at]))
-        heading = next(t.mention for t in tokens[at:end] if t.kind is K.LEVEL)
-        start = at = end
-    out.append((heading, tokens[start:]))
-    return out
-
-
-def _heading_at(tokens: list[Token], at: int) -> int | None:
-    """Where the text under a heading begins, if one stands at `at`."""
-    i = at
-    if (
-        i + 1 < len(tokens)
-        and tokens[i].word in ("level", "segment", "레벨", "부위")
-        and tokens[i + 1].kind is K.COLON
-    ):
-        i += 2  # Level: L4-5
-    while i < len(tokens) and (
-        tokens[i].kind in (K.AT, K.THE, K.OPEN) or tokens[i].word in ("-", "*", ".", "#", "levels", "level")
-    ):
-        i += 1
-    if i >= len(tokens) or tokens[i].kind is not K.LEVEL:
-        return None
-    preposition = any(t.kind is K.AT for t in tokens[at:i])
-    i += 1
-    while i < len(tokens) and (
-        tokens[i].kind in (K.PLAIN, K.DISC) or tokens[i].word in (")", "]", "간", "의")
-    ):
-        if tokens[i].word in ("is", "are", "was", "were", "which", "that", "only", "for", "type"):
-            return None
-        i += 1
-    if i == len(tokens):
-        return i if at == 0 and not preposition else None
-    if tokens[i].kind is K.OPEN and at == 0:
-        # L5/S1 (post operative):
-        closed = next((k for k in range(i + 1, min(len(tokens), i + 6)) if tokens[k].word in (")", "]")), i)
-        i = closed + 1 if closed + 1 < len(tokens) and tokens[closed + 1].kind is K.COLON else i
-    if tokens[i].kind is K.COLON or tokens[i].word == ";":
-        while i < len(tokens) and (
-            tokens[i].kind is K.COLON or tokens[i].word == ";" or tokens[i].word in ("-", ".")
-        ):
-            i += 1
-        return i
-    if tokens[i].word == "-" or (tokens[i].word == "." and at == 0):
-        return i + 1
-    return None
-
-
-def split_lists(tokens: list[Token]) -> list[Token]:
-    """Cut a list of levels whose members belong to two findings (`bulge at L3-4, L4-5 protrusion`)."""
-    out: list[Token] = []
-    for i, t in enumerate(tokens):
-        parts = t.mention.parts if t.mention is not None else []
-        if not parts or not i or not any(x.kind in (K.CHANGE, *_NAMED) for x in tokens[:i]):
-            out.append(t)
-            continue
-        at = i - 1
-        while at and tokens[at].kind in (K.THE, K.PLAIN):
-            at -= 1
-        held = tokens[at].kind in (K.AT, K.CHANGE, *_NAMED)
-        j = i + 1
-        while j < len(tokens) and (
-            tokens[j].kind in (K.DISC, K.DESCRIPTION, K.SHOW, K.ARTICLE, K.DOES)
-            or tokens[j].word in ("is", "are", "level")
-        ):
-            j += 1
-        plain = j < len(tokens) and tokens[j].kind in _NAMED and not tokens[j].word.startswith(_VERBS)
-        if not (held and plain):
-            out.append(t)
-            continue
-        commas = [k for k, p in enumerate(parts) if p.joiner == ","]
-        cut = (
-            commas[0]
-            if commas and any(p.joiner == "and" for p in parts)
-            else (commas or [len(parts) - 1])[-1]
-        )
-        for group in (parts[:cut], parts[cut:]):
-            discs = tuple(dict.fromkeys(d for p in group for d in p.discs))
-            mention = Mention(
-                group[0].start, group[-1].end, "discs", discs, parts=group if len(group) > 1 else []
-            )
-            out.append(Token(K.LEVEL, mention.start, mention.end, "", mention))
-            if group is parts[:cut] or group[0] is parts[0]:
-                out.append(Token(K.COMMA, mention.end, mention.end, ","))
-    return out
+VERBS = ("compress", "imping", "encroach", "narrow", "contact", "displac", "indent", "involve", "touch")
 
 
 def pair_respectively(tokens: list[Token]) -> list[tuple[int, Mention]] | None:
     """`bulge and protrusion at L3-4 and L4-5, respectively`: each finding with its level, or None."""
     if not any(t.kind is K.RESPECTIVELY for t in tokens):
         return None
-    named = [i for i, t in enumerate(tokens) if t.kind in _NAMED and not t.word.startswith(_VERBS)]
+    named = [i for i, t in enumerate(tokens) if t.kind in NAMED and not t.word.startswith(VERBS)]
     levels: list[Mention] = []
     for t in tokens:
         if t.mention is None:
@@ -206,7 +97,7 @@ def coordinated(tokens: list[Token], level: int, barred: set[int]) -> list[int]:
             j += step
             t = tokens[j]
             if t.kind is K.LEVEL:
-                taken = _owns(tokens, j) if step == 1 else any(x.kind in _NAMED for x in tokens[:j])
+                taken = _owns(tokens, j) if step == 1 else any(x.kind in NAMED for x in tokens[:j])
                 if j in barred or not joined or taken:
                     break
                 group.append(j)
@@ -233,7 +124,7 @@ def _interjected(tokens: list[Token], conjunction: int) -> int | None:
         for j in range(conjunction + 2, min(conjunction + 8, len(tokens))):
             if tokens[j].kind is K.COMMA:
                 return j
-            if tokens[j].kind in (*_NAMED, K.LEVEL, K.STOP):
+            if tokens[j].kind in (*NAMED, K.LEVEL, K.STOP):
                 break
     return None
 
@@ -243,7 +134,7 @@ def _closing(tokens: list[Token], opening: int) -> int | None:
     for j in range(opening + 1, min(opening + 12, len(tokens))):
         if tokens[j].word in (")", "]"):
             return j
-        if tokens[j].kind in _NAMED:
+        if tokens[j].kind in NAMED:
             return None
     return None
 
@@ -251,8 +142,8 @@ def _closing(tokens: list[Token], opening: int) -> int | None:
 def _owns(tokens: list[Token], level: int) -> bool:
     """Whether a finding follows that is said of this level."""
     for t in tokens[level + 1 :]:
-        if t.kind in _NAMED or t.kind is K.COLON:
-            return not t.word.startswith(_VERBS)
+        if t.kind in NAMED or t.kind is K.COLON:
+            return not t.word.startswith(VERBS)
         if t.kind not in (K.DISC, K.DESCRIPTION, K.PLAIN, K.THE, K.ARTICLE, K.SHOW, None):
             return False
     return False

@@ -17,11 +17,14 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             state.dangling = False  # HNP: and levels below; bulge: and levels below
         state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
         return
+    levels = [t for t in tokens if t.mention is not None]
+    denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
+    if K.RECURRENT in kinds and K.SURGERY not in kinds and state.operated and not levels:
+        record(state, Claim(0, -1 if denies else 1, K.HEDGE in kinds), state.operated)
+        return
     if not state.statements:
         return
     last = state.statements[-1]
-    levels = [t for t in tokens if t.mention is not None]
-    denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
     if K.PERSIST in kinds and all(t.kind is None or t.word == "similar" for t in tokens):
         kinds.add(K.DITTO)  # L5-S1: similar
     if K.RECURRENT in kinds and any(s.says == 0 for s in state.statements[-3:]):
@@ -36,13 +39,29 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             record(state, Claim(0, state.claim, last.hedged), discs)
     elif levels:
         _read_ellipsis(state, lead, tokens, union(state, levels), denies)
-    elif lead is None and state.meant and only_denies(tokens) and (last.hedged or last.discs is None):
+    elif (
+        lead is None
+        and state.heading is None
+        and state.meant
+        and only_denies(tokens)
+        and (last.hedged or last.discs is None)
+    ) or K.RESOLVED in kinds:
         last.says = -1
-    elif K.RESOLVED in kinds:
-        last.says = -1
+    elif state.dangling and state.heading is not None and only_denies(tokens):
+        # Herniation … L4-5: none
+        for statement in state.statements:
+            if statement.discs is None and statement.says == 1:
+                statement.discs = frozenset()
+        record(state, Claim(0, -1, False), resolve(state, state.heading))
+    elif state.dangling and state.heading is not None and not denies and K.DESCRIPTION in kinds:
+        settle(state, resolve(state, state.heading))  # Herniation … L4-5: small
     else:
         leans = any(t.kind is K.PRONOUN or t.word in ("which", "now", "since", "현재") for t in tokens[:2])
-        none = state.meant and denies and any(t.word == "none" for t in tokens[:2])
+        sought = lead is not None and lead.word in ("but", "however", "yet") and only_denies(tokens)
+        sought = sought and bool(kinds & {K.SEEN, K.ATTEST, K.NEGATED})  # looked for but not found
+        none = state.heading is None and (
+            sought or (state.meant and denies and any(t.word == "none" for t in tokens[:2]))
+        )
         if none or (leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}):
             last.says = -1
         elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:

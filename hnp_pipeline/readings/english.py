@@ -113,7 +113,7 @@ _PHRASES = {
         |partial resolution|partially resolved|partial regression|partially regressed|incomplete resolution|partly resolved
         |incompletely resolved|partial resorption|partially resorbed|slightly regressed|without change|slight regression
         |partial interval resolution|partial interval regression|mild regression|mildly regressed""",
-    Kind.NEGATION: """rather than|instead of|negative for|free of|free from|absence of|lack of|as opposed to|short of|no longer any
+    Kind.NEGATION: """rather than|instead of|negative for|free of|free from|absence of|lack of|insufficient evidence|as opposed to|short of|no longer any
         |without evidence|clear of|too small to|too mild to|insufficient for|below the threshold for|less than a|falls short of|and not|not amounting to|not reaching""",
     Kind.EXCEPT: """except for|with the exception of|other than|apart from|aside from|with exception of|save for|but for
         |exclusive of|all but""",

@@ -63,10 +63,12 @@ def _korean_pairs(tokens: list[Token]) -> None:
                 if again.word == "않" or possible:  # 없지 않음; 없다고 할 수 없음
                     t.kind, again.kind = None, K.HEDGE if possible else K.SEEN
     for t, after in itertools.pairwise(tokens):
-        if not (t.korean and (after.korean or after.kind is K.LEVEL)):
+        if not (t.korean and (after.korean or after.kind is K.LEVEL or after.word == "lesion")):
             continue
         if t.word.endswith(("뿐만", "뿐", "만")) and after.word.startswith("아니"):
             t.kind, after.kind = K.PLAIN, K.AND
+        elif t.kind is None and t.word.endswith("만한") and after.word in ("lesion", "병변", "이상"):
+            after.kind = K.PLAIN  # HNP라고 할만한 lesion 없음
         elif t.word == "함께" and after.kind is K.LEVEL:
             t.kind = K.AND  # L4-5와 함께 L5-S1에도
         elif t.word.startswith("완전") and after.word.startswith("호전"):
@@ -159,7 +161,7 @@ def _hedge(tokens: list[Token], i: int, _: str) -> None:
         t.kind, tokens[j].kind = K.NEGATED, None
 
 
-def _seen(tokens: list[Token], i: int, _: str) -> None:
+def _seen(tokens: list[Token], i: int, lower: str) -> None:
     """`is not seen`: denies the finding before; `seen on the prior study`: of the past."""
     t = tokens[i]
     j = back(tokens, i, (K.NOT,), 4)
@@ -170,6 +172,8 @@ def _seen(tokens: list[Token], i: int, _: str) -> None:
     )
     if j is not None and last is not None and not any(x.kind in (K.SEEN, K.NEGATED) for x in tokens[last:j]):
         t.kind, tokens[j].kind = K.NEGATED, None
+    elif t.korean and lower[t.end : t.end + 1] == "는" and ahead(tokens, i, (K.NEGATED,), 4) is not None:
+        t.kind = None  # 탈출을 보이는 부위 없음
     elif t.korean and i and tokens[i - 1].word == "안":
         t.kind, tokens[i - 1].kind = None, K.NEGATED
     elif not t.korean and i + 1 < len(tokens) and _of_the_past(tokens, i + 1):
@@ -220,6 +224,14 @@ def _korean_verb(tokens: list[Token], i: int) -> None:
 
 def _negation(tokens: list[Token], i: int, _: str) -> None:
     """`non-compressive herniation` is one; `non-herniated` is none."""
+    if tokens[i].word in ("free of", "free from", "devoid"):
+        j = next(
+            (j for j in range(i - 1, max(-1, i - 9), -1) if tokens[j].kind in (K.NOT, K.NEGATION, K.FINDING)),
+            None,
+        )
+        if j is not None and tokens[j].kind is not K.FINDING:
+            tokens[i].kind = tokens[j].kind = None  # neither is free of herniation
+            return
     after = tokens[i + 1].kind if i + 1 < len(tokens) else None
     if tokens[i].word == "non" and [x.kind for x in tokens[i + 1 : i + 3]] == [K.FINDING, K.FINDING]:
         tokens[i].kind = tokens[i + 1].kind = None  # non-sequestered extrusion

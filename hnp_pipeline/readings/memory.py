@@ -38,6 +38,7 @@ class State:
     pair: tuple[int, ...] = ()  # the last two that were named together, for `the former` and `the latter`
     claim: int | None = None  # what the last sentence said: 1, 0 (a bulge), -1
     meant: bool = False  # the last clause that named anything named a herniation, which `one` then stands for
+    operated: frozenset[int] = frozenset()  # the levels of the last surgery
     dangling: bool = False  # the last sentence named a herniation without a level: `HNP:` and levels below
     sentence: str = ""
 

@@ -5,6 +5,9 @@ from hnp_pipeline.readings.tokens import Token, until
 
 K = Kind
 _NEW = frozenset({"new", "newly", "residual", "persistent", "persisting", "remaining", "새로", "남은"})
+_ELSEWHERE = frozenset(
+    {"mri", "mr", "study", "imaging", "hospital", "scan", "facility", "film", "films", "report"}
+)
 _NOW = frozenset({"now", "currently", "presently", "현재"})
 _OPERATED = frozenset(
     {"s/p", "status post", "operated", "treated", "underwent", "op", "state after", "post op", "post surgery",
@@ -127,8 +130,11 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
         t.word in ("was", "were") for t in until(tokens, i)
     ):
         return True  # 2018, when an HNP was present
-    if _dated(tokens[:i]):
+    if _dated(tokens[:i]) or _followed_up(tokens, i):
         return True
+    arrow = next((j for j in range(i + 1, min(i + 4, len(tokens))) if tokens[j].word == "→"), None)
+    if arrow is not None and any(t.kind in (K.BULGE, K.NORMAL) for t in tokens[arrow + 1 : arrow + 3]):
+        return True  # HNP → bulging
     if any(t.kind in (K.PERSIST, K.RECURRENT) for t in tokens) or any(t.kind is K.COMPARE for t in tokens):
         return False
     for j in range(i - 1, start - 1, -1):
@@ -138,7 +144,12 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
             break
     for j in range(i + 1, len(tokens)):
         t = tokens[j]
-        if t.kind is K.PRIOR and not t.korean and not any(x.kind is K.SURGERY for x in tokens[j : j + 3]):
+        outside = t.word == "outside" and any(x.word in _ELSEWHERE for x in tokens[j + 1 : j + 2])
+        if (
+            (t.kind is K.PRIOR or outside)
+            and not t.korean
+            and not any(x.kind is K.SURGERY for x in tokens[j : j + 3])
+        ):
             return True  # seen on the prior study
         if t.kind in (K.COMMA, K.STOP, K.SEEN, K.FINDING, K.WITH, K.BY):
             break
@@ -156,6 +167,20 @@ def _new(tokens: list[Token]) -> bool:
             after = j + 1 < len(tokens) and tokens[j + 1].kind is K.NEGATED and t.kind is K.RECURRENT
             if not before and not after:
                 return True
+    return False
+
+
+def _followed_up(tokens: list[Token], i: int) -> bool:
+    """`follow-up of an L4-5 herniation`: named as the reason to look again."""
+    if any(t.kind in (K.PERSIST, K.COMPARE) and t.word != "residual" for t in tokens):
+        return False
+    for j in range(i - 1, max(-1, i - 9), -1):
+        t = tokens[j]
+        if t.word in ("f/u", "followup") or (t.word == "follow" and j + 1 < i and tokens[j + 1].word == "up"):
+            return True
+        passing = (K.AT, K.LEVEL, K.DISC, K.DESCRIPTION, K.FOR, K.THE, K.ARTICLE)
+        if t.kind not in passing and t.word not in ("known", "-", "up"):
+            return False
     return False
 
 

@@ -9,8 +9,6 @@ from hnp_pipeline.readings.attachment import (
     coordinated,
     destinations,
     pair_respectively,
-    split_at_headings,
-    split_lists,
 )
 from hnp_pipeline.readings.claims import Claim, judge
 from hnp_pipeline.readings.document import Sentence
@@ -20,13 +18,16 @@ from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
 from hnp_pipeline.readings.memory import State, record, resolve, settle, shorten, union
 from hnp_pipeline.readings.mentions import Mention
+from hnp_pipeline.readings.splitting import split_at_headings, split_lists
 from hnp_pipeline.readings.tokens import Token, tokenise
 
 K = Kind
 _MOST = 120  # words of one sentence that are read together; what is longer is no sentence
 _CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
 _COPULAS = frozenset({"is", "are", "was", "were", "has", "have", "bulges", "bulge"})
-_WORTH = frozenset({K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.THE})
+_WORTH = frozenset(
+    {K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.RECURRENT, K.THE}
+)
 
 
 def read_sentence(state: State, sentence: Sentence, mentions: list[Mention]) -> None:
@@ -170,6 +171,8 @@ def _read_clause(
     else:
         lean_on_earlier(state, lead, tokens)
         state.meant = state.meant and not any(t.kind in (K.BULGE, K.OTHER) for t in tokens)
+    if any(t.kind is K.SURGERY for t in tokens):
+        state.operated = union(state, tokens)
     for t in tokens:
         if t.mention is not None:
             found = resolve(state, t.mention)
@@ -214,6 +217,9 @@ def _read_claim(
             discs = discs - exceptions
         elif claim.says < 0 and excepted.flips:
             record(state, Claim(i, 1, claim.hedged), exceptions)
+    last = state.statements[-1] if state.statements else None
+    if discs is None and claim.says == 1 and last is not None and last.past:
+        discs = last.discs  # follow-up of L4-5 herniation. The herniation is still there.
     if discs is None and sentence.elsewhere:
         return
     record(state, claim, discs)
@@ -257,7 +263,8 @@ def _discs_of(
         t.word in ("it", "this", "they") and after.word in ("is", "was", "are")
         for t, after in itertools.pairwise(tokens[:8])
     )
-    return state.group or None if subject or _of_now(tokens) else None
+    left = any(t.word.startswith(("residual", "recurr", "재발", "잔존", "재탈출")) for t in tokens)
+    return state.group or None if subject or left or _of_now(tokens) else None
 
 
 def _of_now(tokens: list[Token]) -> bool:

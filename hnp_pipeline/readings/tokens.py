@@ -177,7 +177,10 @@ def _without_asides(tokens: list[Token]) -> list[Token]:
         elif t.word in (")", "]") and opening >= 0:
             inside = out[opening + 1 :]
             kinds = [x.kind for x in inside if x.kind is not K.AT]
-            if kinds == [K.NOT, K.LEVEL]:  # L5-S1 (not L4-5) is herniated
+            formerly = (
+                kinds[:1] == [K.PRIOR] and K.FINDING not in kinds
+            )  # L4-5 (previously bulging) has herniated
+            if formerly or kinds == [K.NOT, K.LEVEL]:  # L5-S1 (not L4-5) is herniated
                 del out[opening:]
                 opening = -1
                 continue
