@@ -86,6 +86,9 @@ def _list_goes_on(tokens: list[Token], comma: int, segment: int, i: int) -> bool
     first = comma + 1
     if i + 1 < len(tokens) and tokens[i + 1].kind is K.DOES:
         return False  # no stenosis exists, herniation does
+    apart = sum(t.kind is K.COMMA for t in tokens[_negation(tokens, comma) : i]) == 1
+    if apart and i + 2 == len(tokens) and tokens[i + 1].word == "present":
+        return False  # no annular tear, protrusion present
     if first < len(tokens) and tokens[first].kind in (K.OR, K.NEGATION):
         return True
     stretch = tokens[first : i if segment >= i else segment]
@@ -104,6 +107,11 @@ def _list_goes_on(tokens: list[Token], comma: int, segment: int, i: int) -> bool
     own_level = next((True for t in after if t.kind is K.LEVEL), False)
     earlier_level = any(t.kind is K.LEVEL for t in tokens[:comma])
     return not (own_level and (earlier_level or any(t.kind is K.SEEN for t in after)))
+
+
+def _negation(tokens: list[Token], before: int) -> int:
+    """Where the last negation before `before` stands."""
+    return next((j for j in range(before - 1, -1, -1) if tokens[j].kind is K.NEGATION), 0)
 
 
 def _starts_anew(tokens: list[Token], conjunction: int, i: int) -> bool:

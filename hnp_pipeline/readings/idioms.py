@@ -242,7 +242,10 @@ def _negation(tokens: list[Token], i: int, _: str) -> None:
 def _look_back(tokens: list[Token], i: int, before: bool) -> None:
     """Words that deny what came before, if a herniation did, else what follows."""
     t, n = tokens[i], len(tokens)
-    if t.kind in (K.RULED_OUT, K.UNLIKELY):
+    apart = t.word.startswith("less likely") and i > 0 and tokens[i - 1].kind in (K.COMMA, K.OPEN)
+    if apart and i + 1 < n and tokens[i + 1].kind not in (K.COMMA, K.STOP):
+        t.kind = K.NEGATION  # herniation, less likely an abscess
+    elif t.kind in (K.RULED_OUT, K.UNLIKELY):
         t.kind = K.NEGATED if before or t.korean else K.NEGATION
     elif t.kind is K.NOT:
         _not(tokens, i, before)

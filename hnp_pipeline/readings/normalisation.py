@@ -29,6 +29,7 @@ _ONE_FOR_ONE = str.maketrans(
 _S1 = re.compile(r"(?<=[lL]5)(\s?[-/~]\s?)[sS][iIl|](?![a-zA-Z0-9])")  # L5-SI, as scanned
 _BOX = re.compile(r"(?P<off>[☐□◻]|\[ ?\]|\( ?\))|(?P<on>[☑☒✅■]|\[[xXvV✓✔]\]|\([vV✓✔]\))")
 _STARRED = re.compile(r"\*{1,3}\s?([lL]\s?\d[\s\d/~lLsS-]{1,7}):?\s?\*{1,3}:?")
+_UNLIKE = re.compile(r"(\b(?:unlike|in contrast (?:to|with)) (?:the )?[lL]\d[^,;.\n]{1,20}),", re.IGNORECASE)
 _LINE_BREAK = re.compile(
     r"(?:<br\s?/?>|</?(?:p|div|tr|li|ul|ol|table|h\d)(?:\s[^<>]{0,200})?>|_x000D_|\\r\\n|\\n|/{2,})\n?",
     re.IGNORECASE,
@@ -67,6 +68,7 @@ def normalise(text: str) -> str:
     text = _LINE_BREAK.sub("\n", text)
     text = _DOTTED.sub(lambda m: re.sub("[. ]", "", m.group()), text)
     text = _STARRED.sub(r"\n\1: ", text)
+    text = _UNLIKE.sub(r"\1;", text)
     text = _S1.sub(r"\1S1", text)
     text = _DASHES.sub("-", text)
     text = re.sub("[-=]{1,3}>", "→", _ARROW.sub("~", text))

@@ -225,23 +225,8 @@ def _signs(tokens: list[Token]) -> None:
             t.kind = K.MINUS if t.word == "-" else K.PLUS
         elif t.word == "/" and named and after is not None and after.kind in (K.FINDING, K.BULGE, K.OTHER):
             t.kind = K.OR
-        elif (
-            t.word == "/"
-            and i
-            and after is not None
-            and (
-                (after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL)
-                or (after.kind is K.OPEN and i + 2 < len(tokens) and tokens[i + 2].kind is K.LEVEL)
-            )
-        ):
-            t.kind = K.COMMA  # L4/5 (central) / L5/S1 (left)
-        elif (
-            t.word == "/"
-            and after is not None
-            and after.kind is K.LEVEL
-            and any(x.kind is K.LEVEL for x in tokens[:i])
-        ):
-            t.kind = K.STOP  # L4-5: HNP / L5-S1: bulge
+        elif t.word == "/" and i and after is not None:
+            t.kind = _slash(tokens, i, after)
         elif t.word in ("0", "zero") and ends and i > 1 and tokens[i - 1].kind is K.COLON:
             t.kind = K.NEGATED  # herniated levels: 0
         elif t.word == "여부" and after is not None and after.kind is K.COLON:
@@ -252,6 +237,18 @@ def _signs(tokens: list[Token]) -> None:
             and after.word in ("yes", "no", "none", "positive", "negative")
         ):
             t.kind = K.COLON
+
+
+def _slash(tokens: list[Token], i: int, after: Token) -> Kind | None:
+    """What a slash does between levels or statements."""
+    t = tokens[i]
+    bracket = after.kind is K.OPEN and has(tokens, i + 2, i + 3, K.LEVEL)
+    if bracket or (after.kind is K.LEVEL and tokens[i - 1].kind is K.LEVEL):
+        return K.COMMA  # L4/5 (central) / L5/S1 (left)
+    apart = after.kind is K.LEVEL or t.end < after.start
+    if apart and has(tokens, 0, i, K.LEVEL) and has(tokens, i + 1, len(tokens), K.LEVEL):
+        return K.STOP  # L4-5: HNP / L5-S1: bulge
+    return t.kind
 
 
 def _idioms(tokens: list[Token]) -> None:
