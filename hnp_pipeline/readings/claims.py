@@ -68,11 +68,8 @@ def _denied_before(tokens: list[Token], i: int, excepted: range) -> bool:
             k = j - 1
             while k >= 0 and tokens[k].kind in (K.PLAIN, K.DISC, K.LEVEL, None, K.THE):
                 k -= 1
-            return (
-                k >= 0
-                and tokens[k].kind is K.NEGATION
-                and any(x.kind in (K.DISC, K.PLAIN) for x in tokens[k:j])
-            )
+            of_discs = any(x.kind in (K.DISC, K.PLAIN) for x in tokens[k:j])
+            return k >= 0 and tokens[k].kind is K.NEGATION and (of_discs or tokens[k].word == "none")
         elif kind is K.THE and j >= i - 5 and segment >= i and not noun:
             definite = True
         elif kind is K.OTHER or kind is K.BULGE or (kind is K.FINDING and definite):
@@ -145,6 +142,9 @@ def _denied_after(tokens: list[Token], i: int) -> bool:
         kind = t.kind
         if kind is K.NEGATED and not t.korean and _of_the_past(tokens, i, j):
             continue
+        following = next((x for x in tokens[j + 1 :] if x.kind not in (*FILL, K.LEVEL)), None)
+        if kind is K.RESOLVED and not t.korean and following is not None and following.kind is K.FINDING:
+            return False  # and resolved L4-5 herniation
         if kind is K.NEGATED or kind is K.RESOLVED:
             if (
                 noun

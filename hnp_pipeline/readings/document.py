@@ -13,7 +13,7 @@ _ASIDE = (
     r"|symptoms?|indications?(?: for (?:exam(?:ination)?|study))?|reason(?: for (?:the )?(?:exam(?:ination)?|study|visit|referral|request|mri|test))?"
     r"|referr(?:al|ed)(?: (?:diagnosis|reason|note|information))?|request(?:ed)?(?: for)?|ordered(?: for)?|(?:mri?|exam|study|done|performed) for|presentation|background"
     r"|technique|protocol|procedure|sequences?|methods?|scan|exam(?:ination)?|study|modality|contrast"
-    r"|comparisons?(?: (?:study|studies|exams?))?|compared? (?:with|to)|prior (?:study|studies|mri|exams?|imaging|report)"
+    r"|old (?:study|mri|exam|scan|imaging|report)|comparisons?(?: (?:study|studies|exams?))?|compared? (?:with|to)|prior (?:study|studies|mri|exams?|imaging|report)"
     r"|previous (?:study|studies|mri|exams?|imaging|report)(?: \([^)]*\))?|recommendations?|recommend|plan|advice|order(?: diagnosis)?"
     r"|pre-?op(?:erative)? (?:diagnosis|dx)|(?:working|provisional|referring|referral|admi(?:ssion|tting)|presumptive|initial|outside) (?:diagnosis|dx|impression)|questions?"
     r"|임상\s?(?:적\s?)?(?:소견|정보|진단명?|증상|병력|양상|의견|추정|질문)|병력|과거력|현병력|기왕력|수술력|환자\s?정보|주\s?증상|주소|주호소|증상"
@@ -41,7 +41,7 @@ _ELSEWHERE = (
 _LUMBAR = rf"(?:mri?\s?(?:of\s)?(?:the\s)?)?(?:lumbar|lumbo-?\s?sacral|lss?|l[\s.\-/]{{0,2}}s?[\s.\-/]{{0,2}}spine|l\.?ss|l/s){_MRI}|요추(?:부)?(?:\s?mri)?|요천추(?:부)?(?:\s?mri)?"
 _HEADER = re.compile(
     rf"(?:^|(?<=\n)|(?<=[.;\])>?!])(?=\s)|(?<=\s)(?=[\[<{{]))[\s\[<(*#=\-.{{]*(?:\d+[.)]\s*)?"
-    rf"(?:(?P<aside>{_ASIDE})|(?P<findings>{_FINDINGS})|(?P<conclusion>{_CONCLUSION})|(?P<elsewhere>{_ELSEWHERE})|(?P<lumbar>{_LUMBAR})|(?P<dated>{_DATED}))"
+    rf"(?:(?P<aside>{_ASIDE})|(?P<findings>{_FINDINGS})|(?P<conclusion>{_CONCLUSION})|(?P<elsewhere>{_ELSEWHERE})|(?P<lumbar>{_LUMBAR})|(?P<dated>{_DATED}(?=\s*:)))"
     rf"\s*(?:\([^)\n]{{0,40}}\)\s*)?(?:(?P<mark>[:>\]=)]+(?:\s*[:\-])?|\s-\s)|(?=\n|$))"
 )
 _LEVEL_LINE = re.compile(

@@ -6,6 +6,8 @@ from hnp_pipeline.readings.memory import State, record, resolve, settle, union
 from hnp_pipeline.readings.tokens import Token
 
 K = Kind
+_BACK = frozenset({"recurrence", "recurred", "recur", "재발", "잔존"})
+_FELT = ("pain", "symptom", "sciatica", "통증", "증상")
 
 
 def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> None:
@@ -19,7 +21,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         return
     levels = [t for t in tokens if t.mention is not None]
     denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
-    if K.RECURRENT in kinds and K.SURGERY not in kinds and state.operated and not levels:
+    back = any(t.word in _BACK for t in tokens) and not any(t.word.startswith(_FELT) for t in tokens)
+    if back and K.SURGERY not in kinds and state.operated and not levels:
         record(state, Claim(0, -1 if denies else 1, K.HEDGE in kinds), state.operated)
         return
     if not state.statements:
@@ -91,7 +94,7 @@ def _read_ellipsis(
     )
     does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
     if state.meant and _stands_for_it(tokens):
-        record(state, Claim(0, -1 if denies else 1, False), discs)
+        record(state, Claim(0, -1 if denies or K.RESOLVED in kinds else 1, False), discs)
     elif (
         but
         and lead is not None

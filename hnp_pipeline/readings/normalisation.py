@@ -27,9 +27,10 @@ _ONE_FOR_ONE = str.maketrans(
     }
 )
 _S1 = re.compile(r"(?<=[lL]5)(\s?[-/~]\s?)[sS][iIl|](?![a-zA-Z0-9])")  # L5-SI, as scanned
-_BOX = re.compile(r"(?P<off>[☐□◻]|\[ ?\]|\( ?\))|(?P<on>[☑☒✅■]|\[[xXvV✓✔]\]|\([vV✓✔]\))")
+_BOX = re.compile(r"(?P<off>[☐□◻]|\[ ?\]|\( ?\))|(?P<on>[☑☒✅]|\[[xXvV✓✔]\]|\([vV✓✔]\))")
 _STARRED = re.compile(r"\*{1,3}\s?([lL]\s?\d[\s\d/~lLsS-]{1,7}):?\s?\*{1,3}:?")
 _UNLIKE = re.compile(r"(\b(?:unlike|in contrast (?:to|with)) (?:the )?[lL]\d[^,;.\n]{1,20}),", re.IGNORECASE)
+_KEYED = re.compile(r"(?<=[^\n|])\s\|\s(?=[^\W\d_][^\W\d_ ]{1,20}:)")  # disc: … | canal: …
 _LINE_BREAK = re.compile(
     r"(?:<br\s?/?>|</?(?:p|div|tr|li|ul|ol|table|h\d)(?:\s[^<>]{0,200})?>|_x000D_|\\r\\n|\\n|/{2,})\n?",
     re.IGNORECASE,
@@ -68,6 +69,7 @@ def normalise(text: str) -> str:
     text = _LINE_BREAK.sub("\n", text)
     text = _DOTTED.sub(lambda m: re.sub("[. ]", "", m.group()), text)
     text = _STARRED.sub(r"\n\1: ", text)
+    text = _KEYED.sub("; ", text)
     text = _UNLIKE.sub(r"\1;", text)
     text = _S1.sub(r"\1S1", text)
     text = _DASHES.sub("-", text)

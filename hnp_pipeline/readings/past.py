@@ -95,6 +95,8 @@ def of_history(tokens: list[Token], i: int) -> bool:
             break
     for j in range(i + 1, len(tokens)):
         t = tokens[j]
+        if t.kind is K.OPEN and [x.word for x in tokens[j + 1 : j + 3]] in (["clinical", ")"], ["임상", ")"]):
+            return True  # HNP (clinical)
         if (t.kind is K.HISTORY and j <= i + 4) or (
             t.kind is K.REFERRED
             and (
@@ -135,7 +137,9 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
     arrow = next((j for j in range(i + 1, min(i + 4, len(tokens))) if tokens[j].word == "→"), None)
     if arrow is not None and any(t.kind in (K.BULGE, K.NORMAL) for t in tokens[arrow + 1 : arrow + 3]):
         return True  # HNP → bulging
-    if any(t.kind in (K.PERSIST, K.RECURRENT) for t in tokens) or any(t.kind is K.COMPARE for t in tokens):
+    if any(t.kind in (K.PERSIST, K.RECURRENT, K.DITTO) for t in tokens) or any(
+        t.kind is K.COMPARE for t in tokens
+    ):
         return False
     for j in range(i - 1, start - 1, -1):
         if tokens[j].kind is K.PRIOR:

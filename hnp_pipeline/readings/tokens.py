@@ -164,6 +164,7 @@ def _words(lower: str, start: int, end: int, tokens: list[Token]) -> None:
             tokens.append(Token(None, a, b, word))
 
 
+_WEIGHTY = frozenset({"only", "clinical", "임상"})
 _ASIDE = frozenset({None, K.DESCRIPTION, K.COMMA, K.PLAIN, K.AT, K.AND, K.THE, K.ARTICLE})
 
 
@@ -184,7 +185,7 @@ def _without_asides(tokens: list[Token]) -> list[Token]:
                 del out[opening:]
                 opening = -1
                 continue
-            if len(inside) <= 12 and all(x.kind in _ASIDE and x.word != "only" for x in inside):
+            if len(inside) <= 12 and all(x.kind in _ASIDE and x.word not in _WEIGHTY for x in inside):
                 number = len(inside) == 1 and inside[0].word.isdigit()
                 del out[opening:]
                 if number:  # (2) L5-S1: HNP
