@@ -65,7 +65,7 @@ _ONLY_LEVEL = re.compile(r"\W*l\s?\d\s?[-/~]\s?[ls]?\s?\d\s*")
 _LEVEL_FIRST = re.compile(r"\s*(?:&|and\b)|[\s,]*l\s?\d")
 _SIDE_LAST = re.compile(r"\d, ?[lr]t$")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|prev|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|(?<![/'])[a-z]))$"
+    r"(?:\b(?:rt|lt|vs|dr|approx|resp|susp|prob|poss|e\.g|i\.e|eg|ie|fig|post|ant|sag|ax|prev|hern|protr|lat|bilat|mod|min|cf|incl|st|mr|ca|l\.s|l\.ss|(?<![/'])[a-z]))$"
 )
 
 

@@ -5,7 +5,7 @@ import re
 from hnp_pipeline.readings.kinds import Kind
 
 _ENGLISH = {
-    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hnp hnps lhnp lhivd lhld ivdp ivdh hinp hnnp hpn hivd hivds hld ldh
+    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hern protr hnp hnps lhnp lhivd lhld ivdp ivdh hinp hnnp hpn hivd hivds hld ldh
         pivd plid hnld hernia hernias herniae protrusion protrusions protruded protrude protrudes protruding extrusion
         extrusions extruded extrude extrudes extruding prolapse prolapses prolapsed prolapsing sequestration
         sequestrations sequestrated sequestered sequestrum sequestra sequester sequestred rupture ruptures ruptured""",
@@ -31,7 +31,7 @@ _ENGLISH = {
     Kind.UNLIKELY: "unlikely improbable doubtful",
     Kind.SEEN: "seen noted identified found observed visualized visualised detected appreciated demonstrated evidenced pos",
     Kind.ATTEST: """present evident visible apparent recognizable recognised recognized discernible exist exists
-        definite evident observable detectable depicted confirmed displayed confirms""",
+        definite evident observable detectable depicted reproduced substantiated verified proven confirmed displayed confirms""",
     Kind.RESOLVED: """resolved resolution resolves disappeared disappearance disappears vanished vanishing resorbed
         resorption reabsorbed reabsorption gone regressed regression removed cleared healed subsided""",
     Kind.PERSIST: """unchanged stable persistent persists persisting persist persisted persistence again still remains
@@ -129,7 +129,7 @@ _PHRASES = {
     Kind.HISTORY: """history of|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
         |previously diagnosed|diagnosed with|diagnosed to have|was told|were told|been told""",
     Kind.REFERRED: """evaluation of|evaluation for|evaluate for|to evaluate|assess for|assessment for|assessment of|work up
-        |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically|asks about|asking about|asked about|worried about|concerned about|physical examination
+        |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically|request states|request form|referral states|referral letter|asks about|asking about|asked about|worried about|concerned about|physical examination
         |physical exam|neurological examination|neurologic examination|on examination""",
     Kind.BUT: "on the contrary|in contrast|but rather",
     Kind.REGION: "c spine|t spine|d spine",

@@ -151,7 +151,9 @@ def _hedge(tokens: list[Token], i: int, _: str) -> None:
     """`not suspected`, `의심되지 않음`, `가능성은 낮음` deny."""
     t = tokens[i]
     if t.korean:
-        if ahead(tokens, i, (K.NEGATED,), 3) is not None:
+        if t.word == "고려" and i and tokens[i - 1].kind is K.SURGERY:
+            t.kind = None  # 수술 고려
+        elif ahead(tokens, i, (K.NEGATED,), 3) is not None:
             t.kind = None
         elif t.word.startswith("가능성") and any(x.word.startswith(_LITTLE) for x in tokens[i + 1 : i + 3]):
             t.kind = K.NEGATED

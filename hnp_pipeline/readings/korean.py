@@ -35,7 +35,7 @@ _KOREAN: list[tuple[Kind | None, str]] = [
     (Kind.PERSIST, "여전|호전|지속|남아|증가|악화|진행|커[지졌짐진]|감소|줄어|줄었|작아|새로|그대로|현재|남은"),
     (Kind.SURGERY, "수술|제거술|절제술|감압술|유합술|시술|고정술|성형술|적출술"),
     (Kind.HISTORY, "있었다[고는]|병력|과거력|기왕력|진단받|기왕"),
-    (Kind.REFERRED, "의뢰|내원|촬영(?:한|하여|했)|걱정|염려|이학적|진찰|주소|위해|위하|임상적|시행"),
+    (Kind.REFERRED, "의뢰서|의뢰지|의뢰|내원|촬영(?:한|하여|했)|걱정|염려|이학적|진찰|주소|위해|위하|임상적|시행"),
     (Kind.REGION, "경추|흉추"),
     (Kind.RESPECTIVELY, "각각|차례로"),
     (Kind.BY, "인[한해하]|의[한해](?!심)|말미암|때문|따른"),
@@ -56,7 +56,7 @@ _CONNECTIVE = re.compile(
 )
 _VERBAL = re.compile(r"(?:있|없|않|았|었|였|되|하|보이|아니|의심되|으)(?:이)?(?:으)?나$")
 _CONJUNCTION = re.compile(r"(?P<and>[과와]$|[및]$)|(?P<or>이나$|나$)")
-_NOUNS = frozenset({Kind.FINDING, Kind.BULGE, Kind.OTHER})
+_NOUNS = frozenset({Kind.FINDING, Kind.BULGE, Kind.OTHER, Kind.RECURRENT})
 
 
 def korean(run: str) -> tuple[tuple[int, int, Kind], ...]:

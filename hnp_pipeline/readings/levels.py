@@ -28,7 +28,7 @@ _WIDE = re.compile(
       |(?:모든|전체|각|(?<![가-힣])전)\ ?(?:추간판|디스크|레벨|levels?|분절|마디|구간|disc|추간)
       |요추\ ?(?:부)?(?:의)?\ ?(?:전체|전반|전\ ?(?:레벨|분절|구간)|모든\ (?:추간판|레벨|분절|마디|구간)))
     |(?P<rest>\b(?:(?:all|any|every)\ )?(?:the\ )?(?:other|remaining|rest\ of\ the|remainder\ of\ the)
-        (?:\ (?:four|three|two|lumbar|visuali[sz]ed))*\ {_NOUN}|\belsewhere\b
+        (?:\ (?:four|three|two|lumbar|visuali[sz]ed))*\ {_NOUN}|(?<!described\ )(?<!reported\ )(?<!diagnosed\ )\belsewhere\b
       |(?:다른|나머지|기타|그\ ?(?:이)?외의?)\ ?(?:모든\ )?(?:요추\ ?)?(?:추간판|디스크|레벨|levels?|분절|마디|부위)|나머지(?:는|에는)?)
     |(?P<same>\b(?:the\ )?(?:same|this|that|these|those|both|said|aforementioned|above(?:\ |-)?mentioned)(?:\ two)?\ {_NOUN}
       |(?:같은|동일|동|이|상기|해당|두)\ ?(?:레벨|level|분절|부위|추간판|디스크|마디))
@@ -42,7 +42,7 @@ _WIDE = re.compile(
     |(?P<high>\b(?:(?:first|upper(?:most)?|top)\ (?P<high_n>two|three|four|2|3|4)
         |(?P<high_m>two|three|four|2|3|4)\ (?:upper(?:most)?|highest|top))(?:\ lumbar)?\ {_NOUN}
       |(?:상부|상위|위)\ ?(?:요추\ )?(?P<high_k>두|세|네|2|3|4)\ ?(?:개\ ?)?(?:의\ )?(?:요추\ )?{_NOUN})
-    |(?P<nth>\b(?P<nth_n>first|second|third|fourth|fifth|[1-5](?:st|nd|rd|th))\ lumbar\ (?:intervertebral\ )?(?:discs?|disks?|interspace|disc\ space)\b)
+    |(?P<nth>\b(?:(?P<nth_m>first|second|third|fourth|[1-4](?:st|nd|rd|th))(?:\ and\ |,\ ?|\ &\ ))?(?P<nth_n>first|second|third|fourth|fifth|[1-5](?:st|nd|rd|th))\ lumbar\ (?:intervertebral\ )?(?:discs?|disks?|interspace|disc\ space)\b)
     |(?P<junction>\blumbo-?\ ?sacral\ (?:junction|disc|disk|level|interspace|intervertebral|joint)\b
       |\b(?:last|lowest|lowermost)\ (?:lumbar\ )?(?:intervertebral\ )?(?:disc|disk|level|interspace)\b
       |요천추\ ?(?:간|접합부|이행부|추간판|디스크|관절|연결부)|마지막\ ?(?:요추\ )?(?:추간판|디스크|레벨|분절))
@@ -110,7 +110,8 @@ def find_mentions(text: str) -> tuple[list[Mention], list[tuple[int, int]]]:
             discs = LUMBAR_DISCS[-count:] if kind == "low" else LUMBAR_DISCS[:count]
             mentions.append(Mention(begin, end, "discs", discs))
         elif kind == "nth":
-            mentions.append(Mention(begin, end, "discs", (_NTH[groups["nth_n"][:3]],)))
+            ordinals = [groups["nth_m"], groups["nth_n"]]
+            mentions.append(Mention(begin, end, "discs", tuple(_NTH[n[:3]] for n in ordinals if n)))
         elif kind == "junction":
             mentions.append(Mention(begin, end, "discs", (5,)))
         elif kind == "all":

@@ -20,7 +20,7 @@ _UNIT = re.compile(
     r"(?:(?<![a-z가-힣])(?P<region>lumbar|lumber|sacral|cervical|thoracic|dorsal|th|[lstdc]|요추|천추|흉추|경추|제)"
     r"(?:[^\S\n]*(?:제|no\.?|#))?[^\S\n]?[.\-]?[^\S\n]?|(?<![a-z0-9.,/])|(?<=[0-9가-힣a-z],)|(?<=[0-9]/))"
     r"(?:(?P<number>\d{1,2})(?:st|nd|rd|th)?(?![0-9]|\.\d)|(?P<ordinal>first|second|third|fourth|fifth|sixth)\b)"
-    r"(?P<after>[^\S\n]?번(?!\s?째))?"
+    r"(?P<after>[^\S\n]?번(?:째(?=[^\S\n]?(?:[와과및,]|요추|천추)))?(?!\s?째))?"
     r"(?:[^\S\n]?(?P<suffix>요추|천추|흉추|경추|lumbar\b|sacral\b)(?!\s*(?:spine|mri|부|제?\s?\d)))?"
     r"(?:[^\S\n]?(?:vertebra[el]?)\b)?"
 )
@@ -48,7 +48,7 @@ _LISTED_BEFORE = re.compile(r"(?:\band|\bat|,|&|및|와|과|\bor|\bof|\()\s*$")
 _FINDING_BEFORE = re.compile(
     r"(?:hnp|hivd|hld|herniation|protrusion|extrusion|탈출증?|돌출증?)s?\s?[,:(]?\s?(?:at\s)?$"
 )
-_BETWEEN_BEFORE = re.compile(r"(?:between|사이)\s+(?:the\s+)?$")
+_BETWEEN_BEFORE = re.compile(r"(?:between|사이|(?:level|disc|disk|interspace)\s+of)\s+(?:the\s+)?$")
 _BETWEEN_AFTER = re.compile(
     r"\s*(?:번)?\s*(?:vertebra\w*|bodies|추체|척추)?\s*(?:의\s*)?(?:사이|간(?![가-힣])|추간|interspace)"
 )

@@ -83,6 +83,8 @@ def of_history(tokens: list[Token], i: int) -> bool:
             return not confirmed(tokens, j)
         if t.word in ("patient", "year-old", "y/o", "환자") and any(x.kind is K.REFERRED for x in tokens[i:]):
             return True  # a patient with L4-5 HNP presents with pain
+        if t.word in ("의뢰서", "의뢰지"):
+            return True  # 의뢰서에는 L4-5 HNP로 되어 있으나
         if t.word in ("임상적", "이학적", "진찰") and any(x.kind is K.HEDGE for x in tokens[i:]):
             return True  # 임상적으로 HNP 의심되나
         if (
@@ -132,7 +134,7 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
         t.word in ("was", "were") for t in until(tokens, i)
     ):
         return True  # 2018, when an HNP was present
-    if _dated(tokens[:i]) or _followed_up(tokens, i):
+    if _dated(tokens[:i]) or _followed_up(tokens, i) or _reduced(tokens, i):
         return True
     arrow = next((j for j in range(i + 1, min(i + 4, len(tokens))) if tokens[j].word == "→"), None)
     if arrow is not None and any(t.kind in (K.BULGE, K.NORMAL) for t in tokens[arrow + 1 : arrow + 3]):
@@ -186,6 +188,17 @@ def _followed_up(tokens: list[Token], i: int) -> bool:
         if t.kind not in passing and t.word not in ("known", "-", "up"):
             return False
     return False
+
+
+def _reduced(tokens: list[Token], i: int) -> bool:
+    """`improved herniation, now a bulge`: what it has become is none."""
+    now = next((j for j in range(i + 1, len(tokens)) if tokens[j].word in _NOW), None)
+    if now is None or any(t.kind is K.LEVEL for t in tokens[i + 1 :]):
+        return False
+    coming = next(
+        (t.kind for t in tokens[now + 1 :] if t.kind not in (None, K.ARTICLE, K.PLAIN, K.DESCRIPTION)), None
+    )
+    return coming in (K.BULGE, K.NORMAL)
 
 
 def _dated(tokens: list[Token]) -> bool:
