@@ -55,6 +55,7 @@ _MAY_RUN_ON = re.compile(
     r"\b(?:disc|disk|is|are|central|paracentral|left|right|small|mild|focal|nerve|root|thecal|evidence|level|lumbar|not"
     r"|posterior|foraminal|large|diffuse|causing|compressing|noted|seen|no)\s*$"
 )
+_RUNS_ON_IN_CAPITALS = re.compile(r"\b(?:(?:is|are|has|with|shows?) no|is|are|not)\s*$")
 _CONTINUES = re.compile(
     r"\s*(?:at|of|in|on|and|or|with|without|to|from|by|which|that|causing|compressing|abutting|indenting|is|are|was|were"
     r"|has|noted|seen|levels?|but|except|nor|due|measuring|resulting|migrat\w+|extending)\b"
@@ -179,6 +180,8 @@ def _one(text: str, lower: str, line: tuple[int, int], after: tuple[int, int]) -
     if _LEVEL_LINE.match(lower, *after) and not following.startswith("at "):
         return False
     if _RUNS_ON.search(this) and not _STARTS.match(lower, *after):
+        return True
+    if text[slice(*line)].isupper() and _RUNS_ON_IN_CAPITALS.search(this):
         return True
     if not following[0].islower():
         return False

@@ -39,7 +39,7 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             union(state, levels[-1:]) if levels else resolve(state, state.heading) if state.heading else None
         )
         if state.claim and discs:
-            record(state, Claim(0, state.claim, last.hedged), discs)
+            record(state, Claim(0, -1 if denies else state.claim, last.hedged), discs)
     elif levels:
         _read_ellipsis(state, lead, tokens, union(state, levels), denies)
     elif (

@@ -124,7 +124,7 @@ _PHRASES = {
     Kind.AND: "as well as|along with|together with|and also|but also",
     Kind.FINDING: """free fragment|free fragments|migrated fragment|migrated fragments|disc fragment|disc fragments|disk fragment
         |recurrent disc|recurrent disk|migrated disc|migrated disk|detached disc|detached fragment|discal fragment|free disc
-        |slipped disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|residual fragment|residual disc|residual disk|recurrent fragment|residual disc fragment|blown out disc""",
+        |slipped disc|free disk|free floating fragment|free floating disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|residual fragment|residual disc|residual disk|recurrent fragment|residual disc fragment|blown out disc""",
     Kind.SURGERY: "status post|post op|post operative|post surgical|post surgery|state after|condition after",
     Kind.HISTORY: """history of|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
         |previously diagnosed|diagnosed with|diagnosed to have|was told|were told|been told""",

@@ -11,20 +11,7 @@ from hnp_pipeline.readings.tokens import Token, ahead, back, has
 K = Kind
 _NAMED = (K.FINDING, K.BULGE, K.OTHER)
 _GROWTH = frozenset(
-    [
-        "increase",
-        "decrease",
-        "progression",
-        "enlargement",
-        "reduction",
-        "worsening",
-        "aggravation",
-        "증가",
-        "호전",
-        "감소",
-        "악화",
-        "진행",
-    ]
+    "increase decrease progression enlargement reduction worsening aggravation 증가 호전 감소 악화 진행".split()
 )
 _YES = frozenset({"yes", "positive", "present", "pos"})
 _NO = frozenset({"no", "none", "absent", "negative", "neg", "nil"})
@@ -157,6 +144,9 @@ def _hedge(tokens: list[Token], i: int, _: str) -> None:
             t.kind = None
         elif t.word.startswith("가능성") and any(x.word.startswith(_LITTLE) for x in tokens[i + 1 : i + 3]):
             t.kind = K.NEGATED
+        return
+    if t.word in ("vs", "versus") and has(tokens, i + 1, i + 3, K.PRIOR):
+        t.kind = K.COMPARE
         return
     j = back(tokens, i, (K.NOT,), 3)
     if j is not None and has(tokens, 0, j, K.FINDING) and t.word != "?":

@@ -56,7 +56,7 @@ _BEYOND = re.compile(
 )
 _WHERE = re.compile(r",?\s(?:where|which)\b")
 _AND_BEYOND = re.compile(
-    r"\s?(?:and|or)\s(?:(?:all\s)?(?:the\s)?levels?\s)?(?:(?P<above>above|upwards?)|(?P<below>below|downwards?))\b(?!\s(?:the\s)?l\s?\d)|\s(?:downwards?)\b"
+    r"\s?(?:and|or)\s(?:(?:all\s)?(?:the\s)?levels?\s)?(?:(?P<above>above|upwards?)|(?P<below>below|downwards?))\b(?!\s(?:the\s)?l\s?\d)|\s(?:downwards?|caudally|on\sdown)\b"
 )
 # The first word of any of these: found fast, then matched in full.
 _WIDE_START = re.compile(
@@ -131,6 +131,8 @@ def _beyond_named(text: str, mentions: list[Mention]) -> list[Mention]:
     """`above L4-5`, `levels below L3-4`, `L3-4 and below`: the levels that are meant by it."""
     out: list[Mention] = []
     for m in mentions:
+        if out and out[-1].kind == "all" and text[out[-1].end : m.start].strip() in ("from", "between"):
+            out.pop()  # all levels from L2-3 down
         before = _BEYOND.search(text, max(0, m.start - 60), m.start)
         after = _AND_BEYOND.match(text, m.end)
         last = out[-1] if out else None

@@ -26,11 +26,14 @@ _ONE_FOR_ONE = str.maketrans(
         "İ": "I",
     }
 )
-_S1 = re.compile(r"(?<=[lL]5)(\s?[-/~]\s?)[sS][iIl|](?![a-zA-Z0-9])")  # L5-SI, as scanned
-_BOX = re.compile(r"(?P<off>[☐□◻]|\[ ?\]|\( ?\))|(?P<on>[☑☒✅]|\[[xXvV✓✔]\]|\([vV✓✔]\))")
+_S1 = re.compile(r"(?<=[lL]5)(\s?[-/~]\s?)[sS][iIlL|](?![a-zA-Z0-9])")  # L5-SI, as scanned
+_BOX = re.compile(r"(?P<off>[☐□◻]|\[ *\]|\( *\))|(?P<on>[☑☒✅]|\[[xXvV✓✔]\]|\([vV✓✔]\))")
 _STARRED = re.compile(r"\*{1,3}\s?([lL]\s?\d[\s\d/~lLsS-]{1,7}):?\s?\*{1,3}:?")
-_UNLIKE = re.compile(r"(\b(?:unlike|in contrast (?:to|with)) (?:the )?[lL]\d[^,;.\n]{1,20}),", re.IGNORECASE)
+_UNLIKE = re.compile(
+    r"(\b(?:unlike|in contrast (?:to|with)) (?:the )?[lL] ?\d[^,;.\n]{1,20}),", re.IGNORECASE
+)
 _KEYED = re.compile(r"(?<=[^\n|])\s\|\s(?=[^\W\d_][^\W\d_ ]{1,20}:)")  # disc: … | canal: …
+_NUMBER_SIGN = re.compile(r"(?<=[^\n])\s#\d{1,2}[.):]?\s")  # … #2 L4-5
 _LINE_BREAK = re.compile(
     r"(?:<br\s?/?>|</?(?:p|div|tr|li|ul|ol|table|h\d)(?:\s[^<>]{0,200})?>|_x000D_|\\r\\n|\\n|/{2,})\n?",
     re.IGNORECASE,
@@ -69,14 +72,15 @@ def normalise(text: str) -> str:
     text = _LINE_BREAK.sub("\n", text)
     text = _DOTTED.sub(lambda m: re.sub("[. ]", "", m.group()), text)
     text = _STARRED.sub(r"\n\1: ", text)
-    text = _KEYED.sub("; ", text)
-    text = _UNLIKE.sub(r"\1;", text)
     text = _S1.sub(r"\1S1", text)
     text = _DASHES.sub("-", text)
     text = re.sub("[-=]{1,3}>", "→", _ARROW.sub("~", text))
     if "\t" in text:  # a table's columns
         text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
-    return _EMPTY_LINES.sub("\n\n", _SPACES.sub(" ", text))
+    text = _SPACES.sub(" ", text)
+    text = _NUMBER_SIGN.sub("\n", text)
+    text = _UNLIKE.sub(r"\1;", _KEYED.sub("; ", text))
+    return _EMPTY_LINES.sub("\n\n", text)
 
 
 def _ticked(text: str) -> str:
