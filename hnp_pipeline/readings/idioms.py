@@ -11,8 +11,9 @@ from hnp_pipeline.readings.tokens import Token, ahead, back, has
 K = Kind
 _NAMED = (K.FINDING, K.BULGE, K.OTHER)
 _GROWTH = frozenset(
-    "increase decrease progression enlargement reduction worsening aggravation 증가 호전 감소 악화 진행".split()
-)
+    ["increase", "decrease", "progression", "enlargement", "reduction", "worsening", "aggravation",
+     "증가", "호전", "감소", "악화", "진행"]
+)  # fmt: skip
 _YES = frozenset({"yes", "positive", "present", "pos"})
 _NO = frozenset({"no", "none", "absent", "negative", "neg", "nil"})
 _NONE = frozenset({"none", "nil", "absent", "negative", "neg", "no", "nowhere", "denied"})

@@ -251,6 +251,8 @@ def _discs_of(
             return found
     if before is not None:
         return before
+    if state.topic is not None and tokens[0].word == "it":
+        return state.topic  # L5-S1: bulging. The L4-5 disc is degenerated. It protrudes.
     if state.heading is not None:
         return resolve(state, state.heading)
     if state.topic is not None:
