@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 
 import dagster as dg
 
@@ -55,15 +56,31 @@ def logged(context: dg.AssetExecutionContext) -> Report:
     return throttled(report)
 
 
+def query(path: Path, rest: str) -> str:
+    """SQL that any DuckDB client can run on the table at `path`: `{}` in `rest` is where its name stands."""
+    quoted = str(path).replace("'", "''")
+    return rest.format(f"'{quoted}'")
+
+
 def verdict(
-    name: str, passed: bool, found: str, *, asset: str | list[str] | None = None, warn: bool = False
+    name: str,
+    passed: bool,
+    found: str,
+    *,
+    asset: str | list[str] | None = None,
+    warn: bool = False,
+    rows: str | None = None,
 ) -> dg.AssetCheckResult:
-    """A check's result with what was found."""
+    """A check's result with what was found.
+
+    `rows` is the query that lists the rows in question: the event log outlives patients who withdraw, so it says where
+    their rows stand and holds none.
+    """
     return dg.AssetCheckResult(
         passed=passed,
         check_name=name,
         asset_key=dg.AssetKey(asset) if asset else None,
         severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
         description=found,
-        metadata={"found": found},
+        metadata={"found": found} | ({"rows": dg.MetadataValue.md(f"```sql\n{rows}\n```")} if rows else {}),
     )

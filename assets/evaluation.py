@@ -119,7 +119,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 verdict(
                     "models_of_one_study", same, "one development set and one setting behind all four models"
                 ),
-                finite(metrics),
+                finite(metrics, folder / "test_metrics.parquet"),
                 verdict(
                     "test_data_there",
                     not waiting,

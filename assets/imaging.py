@@ -53,6 +53,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
+        from hnp_pipeline.imaging.sheet import write_sheet
 
         name = context.partition_key
         rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "patient_key", "sha256"])
@@ -68,7 +69,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 compute.spread(),
                 logged(context),
             )
-            cached = len(ImageCache.open(project.home.cache(name), study.imaging))
+            cache = ImageCache.open(project.home.cache(name), study.imaging)
+            sheet = write_sheet(cache, project.home.cache(name) / study.imaging.hash)
+        cached, shown = len(cache), sheet if study.report.pictures else None
         content = content_hash(pa.table({"sha256": listed["sha256"]}))
         stages = told_stages(summary, study.imaging.turn_inverted)
         tags = {"kind": "cache", "collection": name, "settings": study.imaging.hash}
@@ -77,7 +80,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             run.metrics({"images": cached} | {k: v for k, v in stages.items() if not isinstance(v, str)})
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
-            metadata={"dagster/row_count": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages},
+            metadata={"dagster/row_count": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages}
+            # its place only: the event log outlives the picture of a patient who withdraws
+            | ({"ten_pictures": dg.MetadataValue.path(shown)} if shown else {}),
             check_results=[
                 verdict(
                     "cache_complete",

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import read_metadata
 
-from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
+from assets.common import OWNERS, Holds, code_version, logged, query, tags, told, verdict
 from hnp_pipeline.automation.survey import (
     COLLECTIONS,
     COLLECTIONS_THERE,
@@ -158,6 +158,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                     found.unreadable <= 0.2 * found.rows,
                     f"{found.unreadable} of {found.rows} pictures unreadable",
                     warn=True,
+                    rows=query(
+                        files.rows, "SELECT image_id, unreadable FROM {} WHERE unreadable IS NOT NULL"
+                    ),
                 ),
                 verdict("rows_typed", written == found.rows, f"{written} of {found.rows} rows"),
             ],
@@ -186,7 +189,8 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             typed = forgotten(typed, tables.withdrawn())
             rows = label_rows(typed, study.readings)
             agreement, disagreements = compare(typed, study.readings)
-        write_table(rejected, project.home.intake(name, "readings_rejected"))
+        not_taken = project.home.intake(name, "readings_rejected")
+        write_table(rejected, not_taken)
         write_table(disagreements, project.home.intake(name, "readings_disagreements"))
         metadata = tables.write(rows, project.home.intake(name, "readings"))
         sources = pa.table({"source": rows["label_source"]}).group_by("source").aggregate([([], "count_all")])
@@ -212,6 +216,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                     rejected.num_rows <= 0.05 * max(rows.num_rows, 1),
                     f"{rejected.num_rows} rejected, {rows.num_rows} accepted",
                     warn=True,
+                    rows=query(not_taken, "SELECT * FROM {}"),
                 ),
             ],
         )

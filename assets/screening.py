@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from assets import lineage
-from assets.common import OWNERS, Holds, logged, tags, told, verdict
+from assets.common import OWNERS, Holds, logged, query, tags, told, verdict
 from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.cohort.near_duplicates import find_near_duplicates, hash_images
 from hnp_pipeline.fingerprint import source_hash
@@ -51,12 +51,21 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             hashes = hash_images(images.store(rows), rows["sha256"], known, logged(context))
             pairs = find_near_duplicates(rows, hashes, threads=compute.threads)
         write_table(hashes, kept)
+        path = home.part("near_duplicates")
         splits = pc.sum(pc.not_equal(pairs["split"], pairs["other_split"])).as_py() or 0
         found = f"{pairs.num_rows} pairs of pictures look the same, {splits} of them across the two splits"
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(pairs)),
-            metadata=tables.write(pairs, home.part("near_duplicates")) | lineage.of("near_duplicates"),
-            check_results=[verdict("pictures_differ", pairs.num_rows == 0, found, warn=True)],
+            metadata=tables.write(pairs, path) | lineage.of("near_duplicates"),
+            check_results=[
+                verdict(
+                    "pictures_differ",
+                    not pairs.num_rows,
+                    found,
+                    warn=True,
+                    rows=query(path, "SELECT * FROM {}"),
+                )
+            ],
         )
 
     return [near_duplicates]

@@ -8,7 +8,18 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.common import FOLDS, OWNERS, TRAINING_POOL, Holds, code_version, logged, tags, told, verdict
+from assets.common import (
+    FOLDS,
+    OWNERS,
+    TRAINING_POOL,
+    Holds,
+    code_version,
+    logged,
+    query,
+    tags,
+    told,
+    verdict,
+)
 from assets.epochs import Epochs
 from hnp_pipeline import schemas, vocabulary
 from hnp_pipeline.cohort.examples import by_content
@@ -183,7 +194,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 verdict(
                     "models_of_one_study", same, "one development set and one setting behind all four models"
                 ),
-                finite(metrics),
+                finite(metrics, folder / "validation_metrics.parquet"),
             ],
         )
 
@@ -264,12 +275,13 @@ def spread(metrics: pa.Table) -> dict[str, float]:
     }
 
 
-def finite(metrics: pa.Table) -> dg.AssetCheckResult:
-    """The check that every figure is null or lies in 0 to 1."""
+def finite(metrics: pa.Table, path: Path) -> dg.AssetCheckResult:
+    """The check that every figure is null or lies in 0 to 1, in the table that stands at `path`."""
     values = metrics["value"]
     wrong = metrics.filter(pc.invert(pc.and_(pc.greater_equal(values, 0), pc.less_equal(values, 1))))
     found = f"{metrics.num_rows} figures, {values.null_count} not computable, {wrong.num_rows} out of range"
-    return verdict("metrics_finite", not wrong.num_rows, found)
+    rows = query(path, "SELECT * FROM {} WHERE value NOT BETWEEN 0 AND 1")
+    return verdict("metrics_finite", not wrong.num_rows, found, rows=rows)
 
 
 def _named(project: Project, task: str, examples: pa.Table) -> pa.Table:

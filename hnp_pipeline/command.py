@@ -151,8 +151,10 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
         remember(project)
     from resources.tracking import Tracking
 
-    tracking = Tracking(project.home, project.study.name)
-    _ = tracking.client  # makes the database, so that the server finds it
+    tracking = Tracking(project.home, project.study.name, f"http://{host}:{mlflow_port}")
+    runs = tracking.shown(
+        f"experiments/{tracking.experiment_id}"
+    )  # makes the database, so that the server finds it
     programs = Path(sys.executable).parent
     workspace = ["-w", str(_REPOSITORY / "workspace.yaml")]
     commands: dict[str, list[str | Path]] = {
@@ -189,7 +191,7 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
                     start_new_session=True,
                 )
         print(
-            f"Dagster UI  http://{host}:{port}\nMLflow UI   http://{host}:{mlflow_port}\n"
+            f"Dagster UI  http://{host}:{port}\nMLflow UI   {runs}\n"
             f"Report      http://{host}:{report_port}\nCtrl-C ends all",
             flush=True,
         )
@@ -237,6 +239,8 @@ def prepare(home: Home) -> None:
         print(f"warning: {open_to}", file=sys.stderr)
     # Threads that spin while they wait take the core from those that work, when two steps run side by side.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # What is started from here imports nothing from the folder that one stands in, which may hold a `click.py`.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     os.environ |= {
         "HNP_HOME": str(home.root),
         "DAGSTER_HOME": str(home.dagster),

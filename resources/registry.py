@@ -67,7 +67,7 @@ class Registry:
 
     def link(self, version: str) -> str:
         """A version's address in the MLflow UI."""
-        return f"{self.tracking.address}/#/models/{self.name}/versions/{version}"
+        return self.tracking.shown(f"models/{self.name}/versions/{version}")
 
     def content(self) -> str:
         """A hash of all that a version's answers come from: weights, thresholds, rules, and the code inside."""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _SAMPLED = 15  # seconds between two looks at CPU, memory, disk and GPU while a fold trains
+_AS_TRAINING = (
+    "?workflowType=machine_learning"  # without it the MLflow UI shows its pages for language models
+)
 
 # What makes two runs the same attempt at the same thing: an unfinished one is reopened, not repeated.
 _IDENTITY = ("kind", "task", "fold", "collection", "settings", "development_set")
@@ -88,7 +91,11 @@ class Tracking:
 
     def link(self, run_id: str) -> str:
         """The run's address in the MLflow UI."""
-        return f"{self.address}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return self.shown(f"experiments/{self.experiment_id}/runs/{run_id}")
+
+    def shown(self, page: str) -> str:
+        """The address of one of the MLflow UI's pages."""
+        return f"{self.address}/#/{page}{_AS_TRAINING}"
 
     def find(self, **identity: str) -> str | None:
         """The latest run with these tags (`kind="task"` is the tag `hnp.kind`), if there is one."""
@@ -250,6 +257,10 @@ class TrackedRun:
             yield
         finally:
             monitor.finish()
+        # Looks of an interval that did not end are not logged: a short fold would have none.
+        monitor.collect_metrics()
+        monitor.publish_metrics(monitor.aggregate_metrics())
+        monitor.mlflow_logger.flush()
 
     def dataset(self, name: str, version: str, rows: int, used_for: str) -> None:
         """Note which data went in: its name, its data version, its size. No path, no name within it."""

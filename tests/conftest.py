@@ -37,7 +37,10 @@ class Command:
 
 @pytest.fixture(scope="session")
 def hnp(tmp_path_factory) -> Command:
-    return Command(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    # MLflow imports click: its own, not whatever lies in the folder that one stands in.
+    (elsewhere / "click.py").write_text("raise RuntimeError('imported from the folder that one stands in')")
+    return Command(elsewhere)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ INDEX = [
     schemas.Column("checksum", schemas.LONG, "CRC-32 of the pixels"),
     schemas.Column("inverted", schemas.FLAG, "the film had a white background and was turned"),
 ]
+SHEET = "sheet.jpg"  # some of the pictures, beside them, for a person to look at
 
 
 class ImageCache:

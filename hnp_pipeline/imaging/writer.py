@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hnp_pipeline import schemas
-from hnp_pipeline.imaging.store import INDEX, map_pixels, read_index
+from hnp_pipeline.imaging.store import INDEX, SHEET, map_pixels, read_index
 from hnp_pipeline.tables import sync_directory, write_table
 
 
@@ -64,6 +64,7 @@ class CacheWriter:
             file.flush()
             os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())
+        (self.folder / SHEET).unlink(missing_ok=True)  # it may show one that goes
         self.done, self.committed = kept, False
         self._write("progress")
 

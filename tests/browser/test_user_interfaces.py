@@ -1,5 +1,6 @@
 """What a person sees and clicks under `hnp ui`, in Chromium: the Dagster UI and the MLflow UI on a small study."""
 
+import dataclasses
 import os
 import re
 import urllib.error
@@ -101,6 +102,15 @@ def test_two_runs_are_compared_in_mlflow(study, page):
         page.get_by_text(run.info.run_name).first.wait_for()
     page.get_by_text("images").first.wait_for()
     keep(page, "mlflow-compare")
+
+
+def test_our_links_open_mlflow_for_training_and_not_for_language_models(study, page):
+    tracking = dataclasses.replace(study.tracking, address=f"http://127.0.0.1:{study.ports[1]}")
+    run = tracking.runs()[0]
+    page.goto(tracking.link(run.info.run_id))
+    page.get_by_text(run.info.run_name).first.wait_for()
+    page.get_by_role("link", name="Runs", exact=True).first.wait_for()
+    assert page.get_by_role("link", name="Judges").count() == 0
 
 
 def test_every_server_listens_on_this_machine_alone(study):

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,6 +22,7 @@ from hnp_pipeline.imaging.cache import ImageCache, build_cache, list_caches, rem
 from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
+from hnp_pipeline.imaging.sheet import write_sheet
 from hnp_pipeline.study import Imaging
 
 SETTINGS = Imaging(size=64)
@@ -118,6 +120,24 @@ def test_removed_images_leave_every_file(directory, images) -> None:
     assert holds(directory, images)
     assert build(directory, images.slice(0, 0)) == (0, 0, 40)
     assert len(ImageCache.open(directory, SETTINGS)) == 0
+
+
+def test_a_sheet_shows_ten_and_goes_with_the_first_picture_that_does(directory, images) -> None:
+    build(directory, images)
+    cache, folder = ImageCache.open(directory, SETTINGS), directory / SETTINGS.hash
+    sheet = write_sheet(cache, folder)
+    shown = cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE).astype(int)
+    assert shown.shape == (2 * 64, 5 * 64) and sheet.stat().st_mode & 0o077 == 0
+    for place, picture in ((shown[:64, :64], 0), (shown[-64:, -64:], 39)):
+        assert np.abs(place - cache.images[picture]).mean() < 5  # JPEG
+    build(directory, images.slice(1))
+    assert not sheet.exists()
+    few = images.slice(0, 3)
+    build(directory, few)
+    shown = cv2.imread(str(write_sheet(ImageCache.open(directory, SETTINGS), folder)), cv2.IMREAD_GRAYSCALE)
+    assert shown[:64, 128:192].std() > 5 and shown[:, 192:].max() < 5  # three, and black
+    build(directory, few.slice(0, 0))
+    assert write_sheet(ImageCache.open(directory, SETTINGS), folder) is None
 
 
 def test_an_absent_cache_is_said_so(directory, images) -> None:

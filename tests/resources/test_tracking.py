@@ -80,8 +80,9 @@ def test_system_metrics_come_from_a_thread_that_ends_with_the_body(tracking):
         with pytest.raises(ValueError, match="inner"), run.watched():
             raise ValueError("inner")
 
-    step(tracking, watched, TAGS | {"fold": "0"})
+    run = step(tracking, watched, TAGS | {"fold": "0"})
     assert "SystemMetricsMonitor" not in {t.name for t in threading.enumerate()}
+    assert run.data.metrics["system/system_memory_usage_megabytes"] > 0  # however short
 
 
 def test_data_sets_are_named_by_version_and_nothing_else(tracking):
