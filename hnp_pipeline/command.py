@@ -163,7 +163,7 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
         "MLflow UI": [
             *(programs / "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1"),
             *("--backend-store-uri", tracking.store, "--registry-store-uri", tracking.store),
-            *("--artifacts-destination", str(project.home.mlflow / "artifacts")),
+            *("--artifacts-destination", str(tracking.artifacts)),
         ],
         "Report": [
             *(sys.executable, "-m", "http.server", str(report_port), "--bind", host),

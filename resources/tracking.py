@@ -23,6 +23,7 @@ from hnp_pipeline.locks import locked
 from hnp_pipeline.tables import replacing
 from hnp_pipeline.vocabulary import NOTICE
 from resources.checkout import code_tags
+from resources.relocation import settle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,6 +60,11 @@ class Tracking:
         """The tracking URI."""
         return f"sqlite:///{self.home.mlflow / 'mlflow.db'}"
 
+    @property
+    def artifacts(self) -> Path:
+        """Where the files of runs and models lie."""
+        return self.home.mlflow / "artifacts"
+
     @cached_property
     def client(self) -> "MlflowClient":
         """A client; the first one on a home makes its database."""
@@ -75,11 +81,10 @@ class Tracking:
                     left.unlink()
                 with replacing(database) as temporary:
                     MlflowClient(f"sqlite:///{temporary}").search_experiments()
+            settle(database, self.artifacts)
             client = MlflowClient(self.store, registry_uri=self.store)
             if client.get_experiment_by_name(self.experiment) is None:
-                client.create_experiment(
-                    self.experiment, artifact_location=str(self.home.mlflow / "artifacts")
-                )
+                client.create_experiment(self.experiment, artifact_location=str(self.artifacts))
         return client
 
     @cached_property

@@ -2,6 +2,7 @@
 
 import resource
 import threading
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -111,3 +112,19 @@ def test_a_disk_that_is_full_while_the_database_is_made_leaves_none_half_made(tm
     (home.mlflow / ".mlflow.db.1-killed.tmp").touch()
     assert Tracking(home, "study").experiment_id
     assert {p.name for p in home.mlflow.glob("*")} - {"artifacts"} == {"mlflow.db", "create.lock"}
+
+
+def test_a_home_that_was_moved_keeps_its_artifacts_and_writes_to_its_new_place(tmp_path):
+    def told(run):
+        run.text("here", "note.txt")
+
+    before = step(Tracking(Home(tmp_path / "before"), "study"), told).info.run_id
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = Tracking(Home(tmp_path / "after"), "study")
+    elsewhere = moved.client.create_experiment("elsewhere", artifact_location="/srv/artifacts")
+    again = Tracking(Home(tmp_path / "after"), "study")
+    new = step(again, told, TAGS | {"fold": "1"}).info.run_id
+    for run in (before, new):
+        assert Path(again.client.download_artifacts(run, "note.txt")).read_text() == "here"
+    assert again.client.get_experiment(elsewhere).artifact_location == "/srv/artifacts"
+    assert not (tmp_path / "before").exists()
