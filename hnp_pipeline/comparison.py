@@ -60,8 +60,11 @@ def _run(tracking: "Tracking", name: str) -> "Run":
         or [r for r in runs if len(name) >= _SHORTEST and r.info.run_id.startswith(name)]
     )
     if not found:
+        known = next(
+            (f", such as {r.info.run_name}" for r in runs if r.data.tags.get("hnp.kind") == "task"), ""
+        )
         raise SettingsError(
-            f"there is no MLflow run {name} in {tracking.home.root}: give an id, its beginning, or a name"
+            f"there is no MLflow run {name} in {tracking.home.root}: give an id, its beginning, or a name{known}"
         )
     if len(found) > 1:
         several = ", ".join(f"{r.info.run_id[:8]} ({r.info.run_name})" for r in found[:8])

@@ -146,10 +146,8 @@ def test_every_asset_is_materialised_and_every_run_succeeded(study):
             ]
             assert missing == []
             listed = _listings(instance, graph)
-            # those of a check that passed find nothing, the rest what it counted
-            assert (
-                listed["patients_in_one_fold"] == listed["metrics_finite"] == 0 < listed["images_decodable"]
-            )
+            assert {name for name, n in listed.items() if not n} >= {"patients_in_one_fold", "metrics_finite"}
+            assert listed["images_decodable"] > 0
     finally:
         del os.environ["DAGSTER_HOME"]
 
