@@ -53,7 +53,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
-        from hnp_pipeline.imaging.sheet import write_sheet
+        from hnp_pipeline.imaging.store import SHEET
 
         name = context.partition_key
         rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "patient_key", "sha256"])
@@ -69,9 +69,9 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
                 compute.spread(),
                 logged(context),
             )
-            cache = ImageCache.open(project.home.cache(name), study.imaging)
-            sheet = write_sheet(cache, project.home.cache(name) / study.imaging.hash)
-        cached, shown = len(cache), sheet if study.report.pictures else None
+            cached = len(ImageCache.open(project.home.cache(name), study.imaging))
+        sheet = project.home.cache(name) / study.imaging.hash / SHEET
+        shown = study.report.pictures and sheet.exists()
         content = content_hash(pa.table({"sha256": listed["sha256"]}))
         stages = told_stages(summary, study.imaging.turn_inverted)
         tags = {"kind": "cache", "collection": name, "settings": study.imaging.hash}
@@ -82,7 +82,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
             metadata={"dagster/row_count": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages}
             # its place only: the event log outlives the picture of a patient who withdraws
-            | ({"ten_pictures": dg.MetadataValue.path(shown)} if shown else {}),
+            | ({"ten_pictures": dg.MetadataValue.path(sheet)} if shown else {}),
             check_results=[
                 verdict(
                     "cache_complete",

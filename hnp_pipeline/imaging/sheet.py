@@ -11,13 +11,13 @@ from hnp_pipeline.tables import replacing
 _COLUMNS, _ROWS = 5, 2
 
 
-def write_sheet(cache: ImageCache, folder: Path) -> Path | None:
-    """Write ten pictures, evenly out of the whole cache, into its folder as one JPEG; None where it holds none.
+def write_sheet(cache: ImageCache, folder: Path) -> None:
+    """Write ten pictures, evenly out of the whole cache, into its folder as one JPEG; nothing where it holds none.
 
     The sheet goes with the first picture that leaves the cache (`CacheWriter.keep`), until it is written again.
     """
     if not len(cache):
-        return None
+        return
     shown = _COLUMNS * _ROWS
     chosen = np.unique(np.linspace(0, len(cache) - 1, shown).astype(int))
     side = cache.images.shape[1]
@@ -26,4 +26,3 @@ def write_sheet(cache: ImageCache, folder: Path) -> Path | None:
     sheet = places.reshape(_ROWS, _COLUMNS, side, side).swapaxes(1, 2).reshape(_ROWS * side, _COLUMNS * side)
     with replacing(folder / SHEET) as temporary:
         temporary.write_bytes(cv2.imencode(".jpg", sheet)[1].tobytes())
-    return folder / SHEET

@@ -18,11 +18,11 @@ from imaging_pictures import encoded, radiograph
 
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging import cache
-from hnp_pipeline.imaging.cache import ImageCache, build_cache, list_caches, remove_old_caches
+from hnp_pipeline.imaging.cache import ImageCache, build_cache, forget_images, list_caches, remove_old_caches
 from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
-from hnp_pipeline.imaging.sheet import write_sheet
+from hnp_pipeline.imaging.store import SHEET
 from hnp_pipeline.study import Imaging
 
 SETTINGS = Imaging(size=64)
@@ -73,7 +73,7 @@ def test_only_new_images_are_computed(directory, images) -> None:
     assert build(directory, images) == (10, 30, 0)
     assert holds(directory, images)
     after = files(directory)
-    assert set(after) == {"images.u8", "index.parquet", "settings.yaml"}
+    assert set(after) == {"images.u8", "index.parquet", "settings.yaml", "sheet.jpg"}
     assert after["images.u8"].startswith(before["images.u8"])
 
 
@@ -122,22 +122,24 @@ def test_removed_images_leave_every_file(directory, images) -> None:
     assert len(ImageCache.open(directory, SETTINGS)) == 0
 
 
-def test_a_sheet_shows_ten_and_goes_with_the_first_picture_that_does(directory, images) -> None:
+def test_a_sheet_shows_ten_and_none_that_went(directory, images) -> None:
     build(directory, images)
-    cache, folder = ImageCache.open(directory, SETTINGS), directory / SETTINGS.hash
-    sheet = write_sheet(cache, folder)
-    shown = cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE).astype(int)
-    assert shown.shape == (2 * 64, 5 * 64) and sheet.stat().st_mode & 0o077 == 0
+    sheet = directory / SETTINGS.hash / SHEET
+    assert sheet.stat().st_mode & 0o077 == 0
+    shown, cache = (
+        cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE).astype(int),
+        ImageCache.open(directory, SETTINGS),
+    )
+    assert shown.shape == (2 * 64, 5 * 64)
     for place, picture in ((shown[:64, :64], 0), (shown[-64:, -64:], 39)):
         assert np.abs(place - cache.images[picture]).mean() < 5  # JPEG
-    build(directory, images.slice(1))
+    forget_images(directory, images["sha256"][:1])
     assert not sheet.exists()
-    few = images.slice(0, 3)
-    build(directory, few)
-    shown = cv2.imread(str(write_sheet(ImageCache.open(directory, SETTINGS), folder)), cv2.IMREAD_GRAYSCALE)
+    build(directory, images.slice(0, 3))
+    shown = cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE)
     assert shown[:64, 128:192].std() > 5 and shown[:, 192:].max() < 5  # three, and black
-    build(directory, few.slice(0, 0))
-    assert write_sheet(ImageCache.open(directory, SETTINGS), folder) is None
+    build(directory, images.slice(0, 0))
+    assert not sheet.exists()
 
 
 def test_an_absent_cache_is_said_so(directory, images) -> None:
