@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 import warnings
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hnp_pipeline import disk
-from hnp_pipeline.errors import SettingsError, StepError
+from hnp_pipeline.errors import SettingsError
 from hnp_pipeline.home import Home
 from hnp_pipeline.locks import BusyError, locked
 from hnp_pipeline.progress import duration
@@ -149,6 +147,7 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
     prepare(project.home)
     if not project.home.settings.exists():
         remember(project)
+    from hnp_pipeline.automation.servers import serve
     from resources.tracking import Tracking
 
     tracking = Tracking(project.home, project.study.name, f"http://{host}:{mlflow_port}")
@@ -177,47 +176,16 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes of 240 MB that nothing here needs
         "PYTHONWARNINGS": "ignore",
     }
-    started: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for name, command in commands.items():
-            log = project.home.logs / f"{name.lower().replace(' ', '-')}.log"
-            with log.open("ab") as file:
-                started[name] = subprocess.Popen(
-                    [str(c) for c in command],
-                    stdout=file,
-                    stderr=file,
-                    env=environment,
-                    cwd=_REPOSITORY,
-                    start_new_session=True,
-                )
-        print(
+    return serve(
+        commands,
+        project.home.logs,
+        environment,
+        lambda: print(
             f"Dagster UI  http://{host}:{port}\nMLflow UI   {runs}\n"
             f"Report      http://{host}:{report_port}\nCtrl-C ends all",
             flush=True,
-        )
-        return _until_one_ends(started, project.home.logs)
-    finally:
-        for process in started.values():
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in started.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def _until_one_ends(started: "dict[str, subprocess.Popen[bytes]]", logs: Path) -> int:
-    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(ending, signal.default_int_handler)
-    try:
-        while True:
-            for name, process in started.items():
-                if process.poll() is not None:
-                    raise StepError(f"{name} ended with {process.returncode}: see {logs}")
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        return 0
+        ),
+    )
 
 
 def prepare(home: Home) -> None:
