@@ -10,7 +10,7 @@ from hnp_pipeline.cohort.near_duplicates import find_near_duplicates, hash_image
 from hnp_pipeline.fingerprint import source_hash
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, read_table, write_table
+from hnp_pipeline.tables import content_hash, read_kept, read_table, write_table
 from resources.compute import Compute, reserved
 from resources.images import Images, pixel_version
 from resources.tables import Tables
@@ -47,7 +47,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         rows = read_table(home.table("cohort"), ["image_id", "patient_key", "split", "sha256"])
         kept = home.part(f"perceptual_hashes-{pixel_version(images.imaging)}")
         with told():
-            known = read_table(kept) if kept.exists() else None
+            known = read_kept(kept)
             hashes = hash_images(images.store(rows), rows["sha256"], known, logged(context))
             pairs = find_near_duplicates(rows, hashes, threads=compute.threads)
         write_table(hashes, kept)

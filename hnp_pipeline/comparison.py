@@ -92,7 +92,7 @@ def _predictions(tracking: "Tracking", run: str, folder: Path) -> pa.Table:
     folder.mkdir(exist_ok=True)
     try:
         table = read_table(Path(tracking.client.download_artifacts(run, _PREDICTIONS, str(folder))))
-    except (MlflowException, OSError):
+    except (MlflowException, OSError, StepError):
         raise StepError(f"the run {run} holds no test predictions") from None
     if not table.num_rows:
         raise StepError(f"the run {run} was made before there was a test collection")

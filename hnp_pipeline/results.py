@@ -3,6 +3,7 @@
 import duckdb
 
 from hnp_pipeline.home import Home
+from hnp_pipeline.tables import read_table
 from hnp_pipeline.vocabulary import HNP, LEVEL_TITLES, LEVELS
 
 
@@ -12,16 +13,17 @@ def results(home: Home) -> str:
     if not path.exists():
         return ""
     order = {k: i for i, k in enumerate([*LEVELS, "all", HNP])}
+    metrics = read_table(path)
     with duckdb.connect() as connection:
+        connection.register("metrics", metrics)
         rows = connection.execute(
             """
             SELECT task, level,
                 any_value((value, ci_low, ci_high)) FILTER (split = 'validation' AND unit = 'image'),
                 any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'image'),
                 any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'patient')
-            FROM read_parquet($path) WHERE metric = 'auc' AND fold IS NULL GROUP BY ALL
-            """,
-            {"path": str(path)},
+            FROM metrics WHERE metric = 'auc' AND fold IS NULL GROUP BY ALL
+            """
         ).fetchall()
     if not rows:
         return ""

@@ -95,8 +95,57 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 
     Raises:
         FileNotFoundError: there is no such table yet.
+        StepError: it is damaged.
     """
-    return pq.read_table(path, columns=columns, partitioning=None)
+    with reading(path):
+        return pq.read_table(path, columns=columns, partitioning=None)
+
+
+def read_kept(path: Path) -> pa.Table | None:
+    """A table that only saves work: None where there is none, or it is damaged, so that the work is done again."""
+    try:
+        return read_table(path)
+    except (FileNotFoundError, StepError):
+        return None
+
+
+def batches(path: Path, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The table at `path`, so many rows at a time, for one that need not fit in memory.
+
+    Raises:
+        FileNotFoundError: there is no such table yet.
+        StepError: it is damaged.
+    """
+    with reading(path), pq.ParquetFile(path) as file:
+        yield from file.iter_batches(rows, columns=columns)
+
+
+def require_table(path: Path) -> None:
+    """Before another reader takes it, which would not say what to do.
+
+    Raises:
+        FileNotFoundError: there is no such table yet.
+        StepError: it is damaged.
+    """
+    with reading(path):
+        pq.read_schema(path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a reader says of a file that is no whole table into a message that says what to do.
+
+    Raises:
+        StepError: the table at `path`, which is read within, is damaged.
+    """
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and (error.errno or type(error) is not OSError):
+            raise  # the system's own word: not there, not allowed
+        raise StepError(
+            f"{path} is damaged: bring it back from a copy, or materialise again what makes it"
+        ) from None
 
 
 def sort_file(path: Path, column: str) -> None:
@@ -134,8 +183,9 @@ def content_hash_of(path: Path) -> str:
 
     Raises:
         FileNotFoundError: there is no such table yet.
+        StepError: it is damaged.
     """
-    with pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path) as file:
         return _hash(file.schema_arrow, file.iter_batches(_WINDOW))
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from hnp_pipeline.home import Home
 from hnp_pipeline.intake.withdrawn import forgotten, of_withdrawn
-from hnp_pipeline.tables import read_table, replacing, write_table
+from hnp_pipeline.tables import read_table, reading, replacing, write_table
 
 _SHEET = "contact_sheet.jpg"
 
@@ -57,7 +57,8 @@ def _pictures(home: Home, withdrawn: pa.Table) -> pa.Array:
 
 def _blank(path: Path, withdrawn: pa.Table) -> bool:
     """Typed rows as intake would write them today; and no name of a file, which are listed by row alone."""
-    names = pq.read_schema(path).names
+    with reading(path):
+        names = pq.read_schema(path).names
     if "patient_key" in names:
         before = read_table(path)
         after = forgotten(before, withdrawn)
@@ -101,8 +102,9 @@ def _rows_by_patient(home: Home) -> Iterator[Path]:
 
 def _drop(path: Path, gone: dict[str, pa.Array]) -> bool:
     as_text = path.suffix == ".csv"
-    table = csv.read_csv(path) if as_text else None
-    names = pq.read_schema(path).names if table is None else table.column_names
+    with reading(path):
+        table = csv.read_csv(path) if as_text else None
+        names = pq.read_schema(path).names if table is None else table.column_names
     column = next((c for c in gone if c in names), None)
     if column is None:
         return False

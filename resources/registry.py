@@ -173,11 +173,11 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = self.tracking.client.download_artifacts(holder.run_id or "", VALIDATION, folder)
-            except (MlflowException, OSError):
+                old = read_table(Path(path))
+            except (MlflowException, OSError, StepError):
                 return Succession(
                     False, f"version {holder.version} has no validation predictions to compare with"
                 )
-            old = read_table(Path(path))
         return judge(validation, old, self.task, self.study.evaluation, self.study.succession)
 
     def _settings(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hnp_pipeline import schemas
 from hnp_pipeline.home import Home
 from hnp_pipeline.intake.withdrawn import of_withdrawn
-from hnp_pipeline.tables import read_table, replacing, write_table
+from hnp_pipeline.tables import batches, read_table, replacing, write_table
 
 _PREVIEW_ROWS = 8
 _BATCH_ROWS = 65_536
@@ -53,12 +53,11 @@ class Tables:
         ):
             for part in parts:
                 if part.exists():
-                    with pq.ParquetFile(part) as file:
-                        for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names):
-                            table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
-                            table = table if withdrawn is None else _of_nobody(table, withdrawn)
-                            writer.write_table(table.replace_schema_metadata(None))
-                            rows += table.num_rows
+                    for batch in batches(part, _BATCH_ROWS, schema.names):
+                        table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+                        table = table if withdrawn is None else _of_nobody(table, withdrawn)
+                        writer.write_table(table.replace_schema_metadata(None))
+                        rows += table.num_rows
         return rows
 
     def withdrawn(self) -> pa.Table:

@@ -126,6 +126,16 @@ def test_wrong_usage_is_one_message(compare, runs, first, second, code, words):
     assert found == code and words in told and len(told.splitlines()) == 1
 
 
+def test_predictions_that_are_none_are_told(compare, runs):
+    tracking, ids = runs
+    with tracking.alone("bad", {"kind": "evaluation", "settings": "eeeeeeee", **SHARED}) as run:
+        bad = tracking.home.root / "test_image_predictions.parquet"
+        bad.write_bytes(b"\x80\x04N.")  # a pickle
+        run.artifact(bad)
+    code, told = compare(run.id, ids["aaaaaaaa"])
+    assert code == 1 and told == f"hnp: the run {run.id} holds no test predictions\n"
+
+
 def test_a_name_that_two_runs_have(compare, runs):
     tracking, ids = runs
     with (

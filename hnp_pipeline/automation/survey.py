@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from hnp_pipeline.errors import TableError
+from hnp_pipeline.errors import SettingsError, TableError
 from hnp_pipeline.home import Home
 from hnp_pipeline.intake.collection import find_collections, fingerprint, open_collection
 from hnp_pipeline.tables import write_text
@@ -121,9 +121,18 @@ def still_there(survey: Survey) -> dg.AssetCheckEvaluation:
 
 
 def roles(home: Home) -> dict[str, Split]:
-    """Collection → role, as fixed at first sight."""
+    """Collection → role, as fixed at first sight.
+
+    Raises:
+        SettingsError: the file that holds them is damaged.
+    """
     path = home.root / "collections.json"
-    return {k: Split(v) for k, v in json.loads(path.read_text("utf-8")).items()} if path.exists() else {}
+    try:
+        return {k: Split(v) for k, v in json.loads(path.read_text("utf-8")).items()} if path.exists() else {}
+    except (ValueError, AttributeError):
+        raise SettingsError(
+            f'{path} is damaged: bring it back from a copy, or write it anew ({{"COLLECTION": "{Split.TEST}", …}})'
+        ) from None
 
 
 def fix_roles(new: list[str], raw: Path, home: Home) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from hnp_pipeline import schemas
-from hnp_pipeline.tables import replacing
+from hnp_pipeline.tables import replacing, require_table
 
 
 def build_database(tables: dict[str, Path], database: Path, threads: int | None = None) -> None:
@@ -28,6 +28,7 @@ def build_database(tables: dict[str, Path], database: Path, threads: int | None 
     with replacing(database) as temporary, duckdb.connect(temporary, config=config) as db:
         present = [name for name, path in tables.items() if path.is_file()]
         for name in present:
+            require_table(tables[name])
             db.read_parquet(str(tables[name]), hive_partitioning=False).create(name)
             _comment(db, name)
         for view, meaning, query in _views():

@@ -146,6 +146,8 @@ def _script(name: str) -> str:
 
 
 def _view(db: duckdb.DuckDBPyConnection, name: str, paths: list[Path], columns: list[schemas.Column]) -> None:
+    for path in paths:
+        tables.require_table(path)
     if paths:
         rows = db.read_parquet([str(p) for p in paths], hive_partitioning=False)
     else:

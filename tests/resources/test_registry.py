@@ -223,7 +223,12 @@ def test_the_champion_changes_only_for_one_that_is_shown_to_be_no_worse(registry
     assert registry.contest(third, better)[0] == third == champion()
     assert registry.contest(first, middle)[0] == third
 
-    bare = version(None)
-    client.set_registered_model_alias(registry.name, CHAMPION, bare)
-    holder, verdict = registry.contest(third, better)
-    assert holder == bare and "no validation predictions" in verdict.words
+    bare, bad = version(None), version(better)
+    (path,) = registry.tracking.home.mlflow.rglob(
+        f"{client.get_model_version(registry.name, bad).run_id}/*/{VALIDATION}"
+    )
+    path.write_bytes(b"\x80\x04N.")  # a pickle
+    for version_without in (bare, bad):
+        client.set_registered_model_alias(registry.name, CHAMPION, version_without)
+        holder, verdict = registry.contest(third, better)
+        assert holder == version_without and "no validation predictions" in verdict.words
