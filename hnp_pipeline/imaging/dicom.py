@@ -2,13 +2,16 @@
 
 import io
 import logging
+import struct
 import warnings
 
 import cv2
 import numpy as np
 import pydicom
+from pydicom.encaps import get_frame
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import RLELossless
 
 from hnp_pipeline.imaging.depth import eight_bits
 from hnp_pipeline.imaging.formats import Format, UnreadableImageError, damaged
@@ -51,6 +54,7 @@ def decode(data: bytes) -> np.ndarray:
     """
     dataset = _read(data)
     try:
+        _require_no_bomb(dataset)
         frame = pixel_array(dataset, index=0)
     except Exception:  # whatever a damaged file makes of a parser
         syntax = dataset.file_meta.get("TransferSyntaxUID")
@@ -79,6 +83,38 @@ def _read(data: bytes, stop_before_pixels: bool = False) -> pydicom.FileDataset:
         return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=stop_before_pixels, specific_tags=TAGS)
     except Exception:
         raise damaged(Format.DICOM) from None
+
+
+def _require_no_bomb(dataset: pydicom.FileDataset) -> None:
+    """Refuse runs (RLE, PS3.5 annex G) that unpack to far more than the picture: two bytes can make 128.
+
+    Raises:
+        ValueError: they do. Others of pydicom and struct: the file is damaged.
+    """
+    if dataset.file_meta.get("TransferSyntaxUID") != RLELossless:
+        return
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    count, *offsets = struct.unpack_from("<16L", frame)
+    ends = [*offsets[1:count], len(frame)]
+    plane = dataset.Rows * dataset.Columns
+    if count > 12 or any(
+        _unpacked(frame[a:b], 2 * plane) > 2 * plane for a, b in zip(offsets, ends, strict=False)
+    ):
+        raise ValueError("more runs than the picture has pixels")
+
+
+def _unpacked(runs: bytes, limit: int) -> int:
+    """The bytes that runs unpack to, as far as `limit`."""
+    at = size = 0
+    while at < len(runs) and size <= limit:
+        sign = runs[at]
+        if sign < 128:  # so many bytes and one more as they stand
+            at, size = at + sign + 2, size + sign + 1
+        elif sign > 128:  # the next byte, repeated
+            at, size = at + 2, size + 257 - sign
+        else:
+            at += 1
+    return size
 
 
 def _shown(frame: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:

@@ -14,6 +14,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     RLELossless,
     SecondaryCaptureImageStorage,
     generate_uid,
@@ -136,3 +137,33 @@ def dicom(
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     error = float(np.mean((a.astype(float) - b) ** 2))
     return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+def zeros(millions: int) -> bytes:
+    """So many million zero bytes, deflated (zlib), without ever being there."""
+    press = zlib.compressobj(wbits=-15)
+    block = press.compress(bytes(10**6)) + press.flush(zlib.Z_FULL_FLUSH)  # stands on its own
+    checksum = (millions * 10**6 % 65521) << 16 | 1  # Adler-32
+    return b"\x78\x9c" + block * millions + b"\3\0" + struct.pack(">I", checksum)
+
+
+def rle(pixels: np.ndarray, runs: bytes) -> bytes:
+    """A DICOM file of this picture's size whose compressed pixels are these runs."""
+    data = pydicom.dcmread(io.BytesIO(dicom(pixels)))
+    data.file_meta.TransferSyntaxUID = RLELossless
+    return _encapsulated(data, struct.pack("<16L", 1, 64, *[0] * 14) + runs)
+
+
+def jpeg_within(pixels: np.ndarray, jpeg: bytes) -> bytes:
+    """A DICOM file of this picture's size that holds this JPEG."""
+    data = pydicom.dcmread(io.BytesIO(dicom(pixels)))
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    return _encapsulated(data, jpeg)
+
+
+def _encapsulated(data: pydicom.Dataset, frame: bytes) -> bytes:
+    data.PixelData = pydicom.encaps.encapsulate([frame])
+    data["PixelData"].is_undefined_length = True
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, data, enforce_file_format=True)
+    return out.getvalue()
