@@ -59,6 +59,7 @@ class RawTable:
                     self._header, self._batches = read_xlsx(path)
                 case _:
                     self._header, self._batches = read_parquet(path)
+        self._names_columns = path.suffix.lower() == ".parquet"  # no first row that may be none of a header
         self._keys = [_key(name) for name in self._header]
 
     @property
@@ -88,6 +89,8 @@ class RawTable:
     def found(self) -> str:
         """The columns there are, for a message; but if none is ours, the first row may be a patient's."""
         ours = {_key(name) for name in (*OUR_COLUMNS, *self._theirs.values())}
+        if ours.isdisjoint(self._keys) and self._names_columns:
+            return f"none of its {len(self._header)} columns is ours"
         if ours.isdisjoint(self._keys):
             return f"none of the {len(self._header)} fields of its first row is our column: is it the header?"
         names = [" ".join(n.split())[:40] for n in self._header if n.strip()]

@@ -277,6 +277,32 @@ def test_parquet_of_any_type(tmp_path):
         _rows(path, "patient_id")
 
 
+@pytest.mark.parametrize("suffix", ["xlsx", "parquet"])
+def test_headers_that_are_none_or_twice_there_and_no_rows(tmp_path, suffix):
+    def made(*rows: list[str | None]) -> RawTable:
+        path = tmp_path / f"t.{suffix}"
+        if suffix == "xlsx":
+            _xlsx(path, *rows)
+        else:
+            columns = [pa.array(c, pa.string()) for c in zip(*rows[1:], strict=True)]
+            pq.write_table(
+                pa.table(columns or [pa.array([], pa.string()) for _ in rows[0]], names=rows[0]), path
+            )
+        return RawTable(path, "table t")
+
+    with pytest.raises(
+        TableError, match=r"has column patient_id 2 times; columns found: patient_id, Patient_ID"
+    ):
+        made(["patient_id", "Patient_ID"], ["1", "2"]).require(["patient_id"])
+    with pytest.raises(
+        TableError, match=r"has no column patient_id; none of (its 2 columns is|the 2 fields of) "
+    ):
+        made(["KIM", "1950-01-01"], ["LEE", "1951-01-01"]).require(["patient_id"])
+    for rows in ([], [[None, None], ["", " "]]):
+        table = made(["patient_id", "view"], *rows)
+        assert sum(batch.num_rows for batch in table.rows(["patient_id"])) == 0
+
+
 def test_parquet_with_text_that_is_not_utf_8(tmp_path):
     bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xffKIM"]).buffers())
     pq.write_table(pa.table({"patient_id": bad}), tmp_path / "t.parquet")
