@@ -19,8 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 done, 1 a table or a step failed, 2 wrong usage, folder or settings."""
     options = _parser().parse_args(arguments)
     os.umask(0o077)  # what is made here is patients' data
+    from hnp_pipeline.project import home_of
+    from hnp_pipeline.tables import writing
+
     try:
-        return options.command(options)
+        # Whatever cannot be written in the home, or read: a full disk, another user's files.
+        with writing(home_of(os.environ, getattr(options, "home", None)).root):
+            return options.command(options)
     except SettingsError as error:
         print(f"hnp: {error}", file=sys.stderr)
         return 2

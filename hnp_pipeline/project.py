@@ -44,6 +44,11 @@ class Project:
         return self.raw / name
 
 
+def home_of(environment: Mapping[str, str], home: str | Path | None = None) -> Home:
+    """The home that a command means, which need not be there."""
+    return Home(Path(home or environment.get("HNP_HOME") or _DEFAULT_HOME).expanduser().resolve())
+
+
 def resolve(
     environment: Mapping[str, str],
     *,
@@ -61,7 +66,7 @@ def resolve(
     Raises:
         SettingsError: settings that cannot be used.
     """
-    place = Home(Path(home or environment.get("HNP_HOME") or _DEFAULT_HOME).expanduser().resolve())
+    place = home_of(environment, home)
     last_raw, last_study = _last_run(place)
     chosen = profile or environment.get("HNP_PROFILE")
     study = load_study(chosen) if chosen else last_study or load_study(_DEFAULT_PROFILE)
