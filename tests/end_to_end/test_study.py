@@ -180,8 +180,8 @@ def test_no_kind_of_file_is_left_behind_that_could_hold_code(study):
     """Of these a planted pickle was tried (`test_no_code_from_data.py`); of a new kind it must be, too."""
     known = ".csv .db .duckdb .html .jpg .json .key .md .parquet .png .safetensors .txt .u8 .yaml"
     services = ".complete .err .out .lock .log"
-    kinds = {p.suffix for p in study.home.rglob("*") if p.is_file() and p.name != "MLmodel"}
-    assert kinds - {*known.split(), *services.split()} == {".py"}
+    kinds = {p.suffix or p.name for p in study.home.rglob("*") if p.is_file()}
+    assert kinds - {*known.split(), *services.split()} == {".py", "MLmodel"}
     own = (
         study.home / "mlflow" / "artifacts" / "models"
     )  # a model's own loader, which MLflow runs from its source
