@@ -5,10 +5,11 @@ import traceback
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
-_ROOM, _RIGHT, _SOUND = (
+_ROOM, _RIGHT, _SOUND, _COPY = (
     "make room, and run again",
     "let this user write there, and run again",
     "look after the disk, and run again",
+    "a database of Dagster or MLflow in it is damaged: bring it back from a copy",
 )
 _REMEDIES = {
     **{os.strerror(code): _ROOM for code in (ENOSPC, EDQUOT, EFBIG)},
@@ -18,6 +19,8 @@ _REMEDIES = {
     "database or disk is full": _ROOM,
     "attempt to write a readonly database": _RIGHT,
     "unable to open database file": f"{_ROOM[:9]}, or {_RIGHT}",
+    "file is not a database": _COPY,
+    "database disk image is malformed": _COPY,
     "disk I/O error": f"{_ROOM[:9]}, or {_SOUND}",
 }
 

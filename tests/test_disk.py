@@ -129,6 +129,16 @@ def test_sqlite_and_duckdb_are_understood(small):
     assert "No space left" in disk.told(full.value, small)
 
 
+def test_a_database_that_is_none_is_told(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"\x80\x04N." * 100)  # a pickle
+    with sqlite3.connect(tmp_path / "mlflow.db") as db, pytest.raises(sqlite3.DatabaseError) as error:
+        db.execute("SELECT * FROM runs")
+    db.close()
+    told = disk.told(error.value, tmp_path)
+    assert told.endswith("(file is not a database): a database of Dagster or MLflow in it is damaged: "
+                         "bring it back from a copy")  # fmt: skip
+
+
 def test_other_errors_are_not_the_disks():
     assert disk.told(ValueError("no space between the words"), "x") is None
     assert disk.told(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "x"), "x") is None
