@@ -5,6 +5,12 @@ import unicodedata
 import pyarrow as pa
 import pyarrow.compute as pc
 
+# What Excel writes in place of a value that it could not find or work out.
+EXCEL_ERRORS = (
+    "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!",
+    "#BLOCKED!", "#CONNECT!", "#BUSY!", "#UNKNOWN!", "#GETTING_DATA",
+)  # fmt: skip
+
 
 def as_text(values: pa.Array) -> pa.Array:
     """Any cells as text.
@@ -43,6 +49,12 @@ def tidied(texts: pa.Array) -> pa.Array:
         ]
         texts = pa.array(spelled, pa.string()).take(distinct.indices)
     return trimmed(texts)
+
+
+def without_errors(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Texts; null where one is an error of Excel's."""
+    errors = pc.is_in(pc.utf8_trim_whitespace(texts), value_set=pa.array(EXCEL_ERRORS))
+    return pc.if_else(errors, pa.scalar(None, pa.string()), texts)
 
 
 def is_blank(values: pa.Array) -> pa.Array:

@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 
 from hnp_pipeline.errors import StudyError, TableError
 from hnp_pipeline.intake.broken import BrokenFileError
-from hnp_pipeline.intake.cells import as_text, is_blank, tidied, trimmed
+from hnp_pipeline.intake.cells import as_text, is_blank, tidied, trimmed, without_errors
 from hnp_pipeline.intake.collection import OUR_COLUMNS, Collection
 from hnp_pipeline.intake.csv_file import read_csv
 from hnp_pipeline.intake.parquet_file import read_parquet
 from hnp_pipeline.intake.xlsx_file import read_xlsx
 
 _KEPT_AS_IT_IS = ("file", "hospital")  # trimmed only: names in a file system, and in a report
+_ANY_TEXT = ("patient_id", "hospital", "file", "reading")  # where an error of Excel's would pass for a value
 _TEXTS = ("reading",)  # a report's own line breaks and indents count
 
 
@@ -120,6 +121,8 @@ class RawTable:
             raise TableError(
                 f"{self._where}: column {self._named(column)} is {values.type}, which is no text"
             ) from None
+        if column in _ANY_TEXT:
+            texts = without_errors(texts)
         if column in _TEXTS:
             return pc.if_else(is_blank(texts), pa.scalar(None, pa.string()), texts)
         return trimmed(texts) if column in _KEPT_AS_IT_IS else tidied(texts)

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from hnp_pipeline.errors import SettingsError, TableError
 from hnp_pipeline.intake.broken import BrokenFileError
-from hnp_pipeline.intake.cells import as_text, is_blank
+from hnp_pipeline.intake.cells import as_text, is_blank, without_errors
 from hnp_pipeline.intake.csv_file import decodes, read_csv
 from hnp_pipeline.intake.parquet_file import read_parquet
 from hnp_pipeline.intake.xlsx_file import read_xlsx
@@ -49,7 +49,7 @@ def label_table(path: Path, text_column: str | None, settings: Readings) -> pa.T
         raise TableError(
             f"{path.name} cannot be read: broken or of another format ({type(error).__name__})"
         ) from None
-    labels = label_readings(rows[f"f{at}"], settings)
+    labels = label_readings(without_errors(rows[f"f{at}"]), settings)
     kept = [i for i, column in enumerate(header) if i != at and column not in labels.column_names]
     return pa.table(
         [*(rows[f"f{i}"] for i in kept), *labels.columns],

@@ -325,3 +325,14 @@ def test_no_permission_and_vanished_files_are_told(tmp_path):
 def test_nul_characters_inside_a_parquet_cell_are_only_a_character(tmp_path):
     pq.write_table(pa.table({"patient_id": ["P\x001", "P\x002"]}), tmp_path / "t.parquet")
     assert _rows(tmp_path / "t.parquet", "patient_id") == [(1, "P\x001"), (2, "P\x002")]
+
+
+def test_an_error_of_excels_is_no_value_where_any_text_would_be_one(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["patient_id", "reading", "l1_2"])
+    book.active.append(["#N/A", " #REF!", "#VALUE!"])
+    book.active.append(["#12", "N/A", 1])
+    book.save(tmp_path / "t.xlsx")
+    found = _rows(tmp_path / "t.xlsx", "patient_id", "reading", "l1_2")
+    assert found == [(1, None, None, "#VALUE!"), (2, "#12", "N/A", "1")]
+    assert _csv(tmp_path, "patient_id,file\n#NAME?,#N/A\n", "patient_id", "file") == [(1, None, None)]

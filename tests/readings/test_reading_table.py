@@ -61,3 +61,9 @@ def test_what_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "d.xlsx").write_text("x")
     with pytest.raises(TableError, match=r"d\.xlsx cannot be read"):
         label_table(tmp_path / "d.xlsx", None, SETTINGS)
+
+
+def test_an_error_of_excels_is_no_report(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,reading\n1,#N/A\n2,#REF!\n")
+    assert label_table(path, None, SETTINGS)["l4_5"].to_pylist() == [None, None]
