@@ -195,10 +195,17 @@ class _Command:
             if event is None:
                 if int(entry.level) >= logging.INFO:  # what the step itself says
                     self.say(f"          {worker.target.name:<28} {entry.user_message}")
+            elif event.event_type == events.ASSET_CHECK_EVALUATION:
+                self.warn(worker.target, event.asset_check_evaluation_data)
             elif event.event_type == events.STEP_FAILURE:
                 self.errors[worker.run_id] = _reason(event, self.home)
             elif event.event_type == events.RUN_CANCELING:  # asked for in the UI
                 worker.interrupt()
+
+    def warn(self, target: Target, check: dg.AssetCheckEvaluation) -> None:
+        """Say what a check warns of; where one stops the run, the step's failure tells."""
+        if not check.passed and check.severity == dg.AssetCheckSeverity.WARN:
+            self.say(f"          {target.name:<28} warning: {check.description}")
 
     def end(self, worker: Worker) -> None:
         self.workers.remove(worker)

@@ -86,15 +86,16 @@ def test_a_table_that_cannot_be_used_stops_its_whole_collection(hnp, tmp_path):
     for name, column in (("one", "body_part"), ("two", "part")):
         folder = tmp_path / "raw" / name
         folder.mkdir(parents=True)
-        (folder / "xrays.csv").write_text("patient_id,study_date,view,file,age\nP1,2020-01-01,AP,a.png,50\n")
+        (folder / "xrays.csv").write_text("patient_id,study_date,view,file,age\n007,2020-01-01,AP,a.png,50\n")
         (folder / "mri_readings.csv").write_text(
-            f"patient_id,mri_date,{column},reading\nP1,2020-01-02,LS,HNP L4-5\n"
+            f"patient_id,mri_date,{column},reading\n7,2020-01-02,LS,HNP L4-5\n"
         )
     options = ("--raw", tmp_path / "raw", "--home", tmp_path / "home", "--profile", "tiny")
     told = hnp("run", *options, "--until", "cohort", code=1)
     [failed] = [line for line in told.splitlines() if line.startswith("failed:")]
     assert all(step in failed for step in ("radiographs[two]", "readings[two]", "surgeries[two]"))
     assert "collection two: table mri_readings" in failed and "body_part" in failed
+    assert "warning: patient ids that would match only without leading zeros" in told
     with duckdb.connect() as db:
         rows = db.execute(f"SELECT collection FROM '{tmp_path}/home/tables/exclusions.parquet'").fetchall()
     assert rows == [("one",)]
