@@ -104,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
     ui = commands.add_parser("ui", help="the Dagster UI, the MLflow UI and the report of this home")
     ui.add_argument("--host", default="127.0.0.1")
-    ui.add_argument("--port", type=_positive, default=3000, help="of the Dagster UI")
-    ui.add_argument("--mlflow-port", type=_positive, default=5000)
-    ui.add_argument("--report-port", type=_positive, default=3001)
+    ui.add_argument("--port", type=_port, default=3000, help="of the Dagster UI")
+    ui.add_argument("--mlflow-port", type=_port, default=5000)
+    ui.add_argument("--report-port", type=_port, default=3001)
     _home(ui)
     ui.set_defaults(command=_ui)
     return parser
@@ -119,16 +119,24 @@ def _home(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("must be a port from 1 to 65535")
+    return int(text)
 
 
 def _age(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
     if not 0 <= value <= 120:
-        raise argparse.ArgumentTypeError("must lie in 0 to 120 years")
+        raise argparse.ArgumentTypeError("must be a number from 0 to 120, in years")
     return value
 
 

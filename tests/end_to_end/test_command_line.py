@@ -55,6 +55,9 @@ def test_unknown_profile(hnp, tmp_path, phantom):
 def test_wrong_usage(hnp):
     assert "usage" in hnp("run", "--until", "lunch", code=2)
     assert "usage" in hnp(code=2)
+    assert "must be a whole number, 1 or more" in hnp("phantom", "nowhere", "--patients", "many", code=2)
+    assert "must be a port" in hnp("ui", "--port", 70000, code=2)
+    assert "must be a number from 0 to 120" in hnp("predict", "a.png", "--age", "old", code=2)
 
 
 def test_predict_before_there_are_models(hnp, tmp_path, phantom):
