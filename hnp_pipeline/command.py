@@ -63,7 +63,7 @@ def _run(project: Project, until: str, started: float) -> int:
     from hnp_pipeline.automation.planner import in_flight
     from hnp_pipeline.automation.room import Cluster, Machine
     from hnp_pipeline.automation.runner import bring_up_to_date
-    from hnp_pipeline.automation.survey import known_collections, register, settled_look
+    from hnp_pipeline.automation.survey import known_collections, overruled, register, settled_look
     from hnp_pipeline.automation.worker import SERVER
     from hnp_pipeline.definitions import study_assets
     from hnp_pipeline.leftovers import sweep
@@ -90,6 +90,8 @@ def _run(project: Project, until: str, started: float) -> int:
         for kind, names in survey.told().items():
             if names:
                 say(f"collections {kind}: {', '.join(names)}")
+        for name, role in overruled(project.raw, project.home).items():
+            say(f"warning: collection {name} stays {role}: its role was fixed when it was first seen")
         wanted = goals(project.study, until)
         outcome = bring_up_to_date(
             project.home,

@@ -6,6 +6,7 @@ collection knows which delivery of it was used.
 
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import dagster as dg
 
 from hnp_pipeline.errors import SettingsError, TableError
 from hnp_pipeline.home import Home
-from hnp_pipeline.intake.collection import find_collections, fingerprint, open_collection
+from hnp_pipeline.intake.collection import Collection, find_collections, fingerprint, open_collection
 from hnp_pipeline.tables import write_text
 from hnp_pipeline.vocabulary import Split
 
@@ -94,11 +95,13 @@ def known_collections(instance: dg.DagsterInstance) -> dict[str, str]:
 
 def register(survey: Survey, raw: Path, home: Home, instance: dg.DagsterInstance) -> None:
     """Tell Dagster of new and changed collections and of who withdrew; fix the role of the new ones."""
+    fix_roles(survey.new + survey.changed, raw, home)
     if survey.new:
-        fix_roles(survey.new, raw, home)
         instance.add_dynamic_partitions("collection", sorted(survey.new))
+    fixed = roles(home)
     for name in survey.new + survey.changed:
-        _report(instance, RAW_COLLECTION, survey.fingerprints[name], {"role": roles(home)[name].value}, name)
+        role = {"role": fixed[name].value} if name in fixed else {}
+        _report(instance, RAW_COLLECTION, survey.fingerprints[name], role, name)
     mark = _withdrawals_mark(raw)
     last = instance.fetch_materializations(WITHDRAWALS, limit=1).records
     made = last[0].asset_materialization if last else None
@@ -135,21 +138,43 @@ def roles(home: Home) -> dict[str, Split]:
         ) from None
 
 
-def fix_roles(new: list[str], raw: Path, home: Home) -> None:
-    """Give each new collection its role for good: its own word, else the first by name develops, later ones test.
+def fix_roles(names: Iterable[str], raw: Path, home: Home) -> None:
+    """Give each collection that has none its role for good: its own word, else the first by name develops, later ones test.
 
-    A collection of labels alone develops nothing, so the first is the first that has x-rays.
+    A collection of labels alone develops nothing, so the first is the first that has x-rays. While a collection.toml
+    cannot be read, its collection keeps the place that it would have, and has no role yet.
     """
     fixed = roles(home)
-    for name in sorted(new):
+    taken = Split.DEVELOPMENT in fixed.values()
+    for name in sorted(set(names) - set(fixed)):
         try:
             collection = open_collection(raw / name)
-            given, pictures = collection.role, collection.table("xrays") is not None
-        except (TableError, OSError):
-            given, pictures = None, True  # told when its tables are read
-        first = pictures and Split.DEVELOPMENT not in fixed.values()
-        fixed.setdefault(name, Split(given) if given else Split.DEVELOPMENT if first else Split.TEST)
+        except (TableError, OSError):  # told when its tables are read
+            taken = True
+            continue
+        develops = (
+            collection.role == Split.DEVELOPMENT if collection.role else not taken and _pictures(collection)
+        )
+        fixed[name] = Split.DEVELOPMENT if develops else Split.TEST
+        taken = taken or develops
     write_text(json.dumps(fixed, ensure_ascii=False, indent=1), home.root / "collections.json")
+
+
+def overruled(raw: Path, home: Home) -> dict[str, Split]:
+    """Collections whose collection.toml now states another role than the one they have, and that one."""
+    fixed = roles(home)
+    return {
+        c.name: fixed[c.name]
+        for c in find_collections(raw)
+        if c.role and c.name in fixed and fixed[c.name] != c.role
+    }
+
+
+def _pictures(collection: Collection) -> bool:
+    try:
+        return collection.table("xrays") is not None
+    except TableError:  # there, but not to be used
+        return True
 
 
 def _withdrawals_mark(raw: Path) -> str:
@@ -174,7 +199,7 @@ def _report(
     instance: dg.DagsterInstance,
     key: dg.AssetKey,
     version: str,
-    metadata: dict[str, str | bool],
+    metadata: Mapping[str, str | bool],
     partition: str | None,
 ) -> None:
     instance.report_runless_asset_event(

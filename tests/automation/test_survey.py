@@ -5,7 +5,15 @@ import json
 import dagster as dg
 import pytest
 
-from hnp_pipeline.automation.survey import fix_roles, known_collections, look, register, roles, settled_look
+from hnp_pipeline.automation.survey import (
+    fix_roles,
+    known_collections,
+    look,
+    overruled,
+    register,
+    roles,
+    settled_look,
+)
 from hnp_pipeline.errors import SettingsError
 from hnp_pipeline.home import Home
 
@@ -82,6 +90,7 @@ def test_the_first_by_name_develops_and_roles_are_fixed_at_first_sight(raw, home
     deliver(raw, "a", role="test")
     fix_roles(["0"], raw, home)
     assert roles(home) == {"0": "development", "a": "development", "b": "test"}
+    assert overruled(raw, home) == {"a": "development"}
 
 
 def test_labels_alone_do_not_take_the_development_role(raw, home):
@@ -96,6 +105,19 @@ def test_a_collections_own_word_decides(raw, home):
     deliver(raw, "b")
     fix_roles(["a", "b"], raw, home)
     assert roles(home) == {"a": "test", "b": "development"}
+
+
+def test_a_role_that_cannot_be_read_yet_is_not_fixed(raw, home, instance):
+    deliver(raw, "a", rolle="development")
+    deliver(raw, "b", rolle="test")
+    deliver(raw, "c")
+    register(look(raw, {}, {}), raw, home, instance)
+    assert roles(home) == {"c": "test"}
+    deliver(raw, "a", encoding="cp949")
+    deliver(raw, "b", role="development")
+    register(look(raw, known_collections(instance), {}), raw, home, instance)
+    assert roles(home) == {"a": "development", "b": "development", "c": "test"}
+    assert overruled(raw, home) == {}
 
 
 def test_withdrawals_have_a_version_that_changes(raw, home, instance):
