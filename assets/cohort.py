@@ -283,7 +283,7 @@ def _flow(path: Path) -> dict[str, dg.MetadataValue]:
 
 
 def _folds_of_one_class(examples: pa.Table) -> list[str]:
-    means = examples.group_by("fold").aggregate([(k, "mean") for k in LEVELS])
+    means = examples.group_by("fold").aggregate([(k, "mean") for k in LEVELS]).sort_by("fold")
     return [
         f"{LEVEL_TITLES[k]} fold {fold}"
         for k in LEVELS

@@ -91,9 +91,17 @@ def _rows(batches: Iterator[pa.Table], width: int) -> pa.Table:
     names = [f"f{i}" for i in range(width)]
     parts = [pa.schema([(name, pa.string()) for name in names]).empty_table()]
     for batch in batches:
-        cells = [as_text(batch[name].combine_chunks()) for name in names]
-        blank = pa.array([True] * len(batch))
+        cells = [_shown(batch[name].combine_chunks()) for name in names]
+        blank = pa.repeat(pa.scalar(True), len(batch))
         for column in cells:
             blank = pc.and_(blank, is_blank(column))
         parts.append(pa.table([c.cast(pa.string()) for c in cells], names).filter(pc.invert(blank)))
     return pa.concat_tables(parts)
+
+
+def _shown(cells: pa.Array) -> pa.Array:
+    """Cells as text; those that hold more than one value (a list, say) as Python shows them."""
+    try:
+        return as_text(cells)
+    except pa.ArrowException:
+        return pa.array([None if cell is None else str(cell) for cell in cells.to_pylist()], pa.string())

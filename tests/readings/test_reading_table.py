@@ -67,3 +67,16 @@ def test_an_error_of_excels_is_no_report(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,reading\n1,#N/A\n2,#REF!\n")
     assert label_table(path, None, SETTINGS)["l4_5"].to_pylist() == [None, None]
+
+
+def test_a_header_alone_is_a_table_of_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,reading\n")
+    table = label_table(tmp_path / "a.csv", None, SETTINGS)
+    assert table.num_rows == 0 and table.column_names[:2] == ["id", "l1_2"]
+
+
+def test_a_column_of_lists_is_shown(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"words": [["a", "b"], None], "reading": TEXTS[:2]}), tmp_path / "a.parquet")
+    table = label_table(tmp_path / "a.parquet", None, SETTINGS)
+    assert table["words"].to_pylist() == ["['a', 'b']", None]
+    assert table["l4_5"].to_pylist() == [1, 0]
