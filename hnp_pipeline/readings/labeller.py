@@ -14,9 +14,12 @@ from hnp_pipeline.readings.tokens import kind_of
 from hnp_pipeline.study import Readings
 from hnp_pipeline.vocabulary import LEVELS
 
+# what stands where a report should, without its spaces
 _NO_REPORT = frozenset(
-    {"", "n/a", "na", "none", "nan", "null", "pending", "not done", "see report", "see attached", "-", "?", "미판독", "판독중", "보류",
-     "판독 보류", "판독 대기", "검사 안함", "to follow", "not available", "no report"}
+    {"", "n/a", "na", "none", "nan", "null", "?", "pending", "reportpending", "readingpending", "tofollow", "notdone",
+     "notread", "unread", "notreported", "notavailable", "noreport", "noreading", "noresult", "seereport", "seeattached",
+     "미판독", "판독중", "판독전", "판독없음", "판독안됨", "판독대기", "판독예정", "판독보류", "판독결과없음", "보류",
+     "결과없음", "미시행", "검사안함"}
 )  # fmt: skip
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -51,7 +54,7 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
     """
     text = normalise(text)
     lower = text.lower()
-    if lower.strip(" \n.-_*") in _NO_REPORT or not _LETTER.search(lower):
+    if "".join(lower.split()).strip(".-_*") in _NO_REPORT or not _LETTER.search(lower):
         return _unlabelled("empty", "", uncertain=False)
     mentions, sixth = find_mentions(lower)
     state = State(text, lower, mentions, settings)

@@ -95,7 +95,9 @@ def test_each_label_keeps_its_words() -> None:
 
 
 def test_why_a_reading_is_unlabelled() -> None:
-    assert label_reading(" \n", Readings()).flags == ("empty",)
+    for text in (" \n", "판독 없음", "Report pending", "Not read.", "미 판독", "N/A"):
+        assert label_reading(text, Readings()).flags == ("empty",), text
+    assert label_reading("판독 소견: 이상 없음", Readings()).levels["l4_5"] == 0
     no_level = label_reading("Disc herniation with root compression.", Readings())
     assert no_level.flags == ("no level",) and no_level.uncertain
     assert no_level.evidence == {"reading": "Disc herniation with root compression"}
