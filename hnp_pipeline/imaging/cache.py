@@ -1,11 +1,11 @@
 """Building the cache: every image once through decoding, CLAHE and resizing, kept as uint8 by its content.
 
 `directory/<hash of the settings>/` holds `images.u8` (n × size × size bytes), `index.parquet` (which image is
-where), `settings.yaml`, and `sheet.jpg` for people. The index is replaced, whole, after the pixels are on the disk: to a reader the
-cache is complete or absent, whenever the builder is killed. What a killed builder has done is in
-`progress.parquet`, and is gone on with. New images are appended. Where images are to go, the others move to a
-new file and the old one is deleted, so that the pixels of a patient who withdrew are really gone, and readers
-of the old file are not disturbed.
+where), `settings.yaml`, and `sheet.jpg` for people. The index is replaced, whole, after the pixels are on the
+disk: to a reader the cache is complete or absent, whenever the builder is killed. What a killed builder has done
+is in `progress.parquet`, and is gone on with. New images are appended. Where images are to go, the others move to
+a new file and the old one is deleted, so that the pixels of a patient who withdrew are really gone, and readers of
+the old file are not disturbed.
 """
 
 import errno
@@ -24,7 +24,7 @@ import yaml
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
 from hnp_pipeline.imaging.sheet import write_sheet
-from hnp_pipeline.imaging.store import UNUSABLE, ImageCache, ImageStore, read_index
+from hnp_pipeline.imaging.store import SHEET, UNUSABLE, ImageCache, ImageStore, read_index
 from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
@@ -113,9 +113,11 @@ def build_cache(
             there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
             todo = unique.filter(pc.invert(there))
             seconds = _add(writer, todo, settings, spread, report) if todo.num_rows else np.zeros(4)
-            if not writer.committed:
+            changed = not writer.committed
+            if changed:
                 writer.commit()
-            write_sheet(ImageCache.open(directory, settings), writer.folder)
+            if changed or not (writer.folder / SHEET).exists():
+                write_sheet(ImageCache.open(directory, settings), writer.folder)
     except OSError as error:
         raise StepError(
             f"the image cache of collection {directory.name} cannot be written in {directory} "

@@ -209,11 +209,13 @@ def test_predict_gives_the_evaluations_probabilities(study, hnp):
 def test_every_picture_and_cached_image_is_as_the_study_knows_it(study, hnp):
     told = hnp("cache", "--verify", "--home", study.home)
     for collection in ("first", "second"):
-        intake = study.home / "intake" / collection
-        [(files,)] = duckdb.sql(f"SELECT count(*) FROM '{intake}/files.parquet'").fetchall()
-        [(cached,)] = duckdb.sql(
-            f"SELECT count(DISTINCT sha256) FROM '{intake}/radiographs.parquet'"
+        [(files,)] = duckdb.sql(
+            f"SELECT count(*) FROM '{study.home}/intake/{collection}/files.parquet'"
         ).fetchall()
+        [(cached,)] = duckdb.sql(
+            f"SELECT count(*) FROM '{study.home}/cache/{collection}/*/index.parquet'"
+        ).fetchall()
+        assert files and cached
         line = f"{collection}: {files} pictures read, 0 changed unseen; {cached} cached images read, 0 mended"
         assert line in told
 
