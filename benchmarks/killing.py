@@ -195,6 +195,13 @@ def disturbed(
             if found := next((d for d in waiting if d.step == step), None):
                 waiting.remove(found)
                 _disturb(command, home, found, story, say)
+                if (
+                    isinstance(found, Kill)
+                    and found.whom != "step"
+                    and story.hit
+                    and story.hit[-1][0] is found
+                ):
+                    break  # what it printed last is not of a command that goes on
         told = command.end()
         wrong = [f"a traceback: {told}"] if "Traceback" in told else []
         wrong += unsound(home)
