@@ -154,7 +154,7 @@ def test_the_cancelled_fold_launched_by_hand_goes_on_and_lets_the_rest_follow(st
     until("fold 3", lambda: study.made()[FOLDS[3]])
     assert not study.made()["level/cross_validation"]  # not of three folds
     run = study.launch("__ASSET_JOB", "1", ["level", "fold_model"])
-    until("everything", study.is_fresh, 240)
+    until("everything", study.is_fresh, 480)
     assert any("goes on after epoch" in line for line in study.says(run))
     [tracked] = study.mlflow_runs("1")
     assert tracked.info.status == "FINISHED"
@@ -171,7 +171,7 @@ def test_the_second_collection_is_taken_in_when_it_is_whole_and_trains_nothing(s
     copying.hurry.set()
     copying.join()
     until("taken in", lambda: "second" in study.instance.get_dynamic_partitions("collection"), 60)
-    until("everything", study.is_fresh, 240)
+    until("everything", study.is_fresh, 480)
     made = study.made(since)
     assert not any("fold_model" in name or "[first]" in name for name in made)
     followed = {"radiographs[second]", "clahe_cache[second]", "cohort", "level/test_evaluation"}
@@ -212,7 +212,7 @@ def test_a_corrected_row_trains_once_and_a_fold_that_fails_holds_up_the_ensemble
 def test_that_fold_launched_again_repairs_all_that_follows(study):
     since = time.time()
     study.launch("train_level", "2")
-    until("everything", study.is_fresh, 240)
+    until("everything", study.is_fresh, 480)
     made = study.made(since)
     assert [name for name in made if "fold_model" in name] == [FOLDS[2]]
     assert {"level/cross_validation", "level/test_evaluation", "level/gradcam", "study_report"} <= set(made)
