@@ -53,7 +53,7 @@ bench: $(SETUP)
 
 audit: $(SETUP)
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet pip-audit
-	.venv/audit/bin/pip-audit --no-deps --disable-pip -r $(LOCK)
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip -r $(LOCK)
 
 # Needs uv. The CPU wheel of torch is taken from the folder named by TORCH_WHEELS.
 lock:
