@@ -278,6 +278,10 @@ LOCALISATION = [
     *(_LOW, _HIGH),
     Column("chance", REAL, "mean share of the picture that this box takes"),
     Column("other_discs", REAL, "mean share of the heat that falls on each of the other four boxes"),
+    Column(
+        "other_chance", REAL, "mean share of the picture that each of these takes: a herniated disc is thin"
+    ),
+    Column("nearest", REAL, "share of maps whose hottest place is nearest to the named disc; by chance .2"),
     Column("hits", REAL, "share of maps whose hottest place lies on the named disc (pointing game)"),
 ]
 

@@ -47,11 +47,12 @@ def localise(
     heats = [_heat(home / name) for name in known["heatmap"].to_pylist()]
     within = _boxes(known, imaging)
     parts = [_shares(heat, boxes) for heat, boxes in zip(heats, within, strict=True)]
-    share, chance, hit = (np.array(values) for values in zip(*parts, strict=True))  # (n, 5) each
+    share, chance, hit, near = (np.array(values) for values in zip(*parts, strict=True))  # (n, 5) each
     named = pc.index_in(known["level"], pa.array(LEVELS)).to_numpy()
     each = np.arange(len(named))
-    own = share[each, named]
-    measured = np.column_stack([own, chance[each, named], (share.sum(1) - own) / 4, hit[each, named]])
+    own, own_chance = share[each, named], chance[each, named]
+    others, others_chance = (share.sum(1) - own) / 4, (chance.sum(1) - own_chance) / 4
+    measured = np.column_stack([own, own_chance, others, others_chance, near[each, named], hit[each, named]])
     patient = known["patient_key"].combine_chunks().dictionary_encode().indices.to_numpy()
     task, rows = known["task"][0].as_py(), []
     for level, of in [*((level, named == i) for i, level in enumerate(LEVELS)), (ALL, named >= 0)]:
@@ -61,14 +62,14 @@ def localise(
 
 
 def _means(measured: np.ndarray, patient: np.ndarray, settings: study.Evaluation) -> dict[str, float | int]:
-    """Means over maps (n, 4), the first with its interval from a bootstrap over patients."""
+    """Means over maps (n, 6), the first with its interval from a bootstrap over patients."""
     patients, patient = np.unique(patient, return_inverse=True)
     counts = resample(len(patients), settings.bootstrap_draws, settings.seed)
     sums = weighted_sums(np.column_stack([measured[:, 0], np.ones(len(patient))]), patient, counts)
     low, high = interval(sums[1:, 0] / sums[1:, 1], settings.confidence)
-    share, chance, others, hits = measured.mean(0).tolist()
-    told = {"share": share, "ci_low": float(low), "ci_high": float(high), "chance": chance}
-    return {"maps": len(patient), "patients": len(patients), **told, "other_discs": others, "hits": hits}
+    told = {"maps": len(patient), "patients": len(patients), "ci_low": float(low), "ci_high": float(high)}
+    names = ("share", "chance", "other_discs", "other_chance", "nearest", "hits")
+    return told | dict(zip(names, measured.mean(0).tolist(), strict=True))
 
 
 def _heat(path: Path) -> np.ndarray:
@@ -91,11 +92,13 @@ def _boxes(known: pa.Table, imaging: study.Imaging) -> np.ndarray:
     return np.clip(np.concatenate(corners, axis=-1), 0, size).astype(int)
 
 
-def _shares(heat: np.ndarray, boxes: np.ndarray) -> tuple[list[float], list[float], list[bool]]:
-    """Of each box (5, 4): its share of the heat, of the picture, and whether the hottest place lies in it."""
+def _shares(heat: np.ndarray, boxes: np.ndarray) -> tuple[list[float], list[float], list[bool], list[bool]]:
+    """Of each box (5, 4): its share of the heat, of the picture; whether the hottest place lies in it, nearest to it."""
     whole = max(1, int(heat.sum(dtype=np.int64)))  # a cold map has no heat on any disc
     y, x = np.unravel_index(int(heat.argmax()), heat.shape)
     share = [heat[top:bottom, left:right].sum(dtype=np.int64) / whole for left, top, right, bottom in boxes]
     area = [(right - left) * (bottom - top) / heat.size for left, top, right, bottom in boxes]
     hit = [bool(left <= x < right and top <= y < bottom) for left, top, right, bottom in boxes]
-    return share, area, hit
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    nearest = int(np.hypot(*(middle - (x, y)).T).argmin())
+    return share, area, hit, [i == nearest for i in range(len(boxes))]

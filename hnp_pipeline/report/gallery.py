@@ -85,17 +85,21 @@ def localisation(source: Source, tasks: tuple[str, ...]) -> Grid | None:
                 reader.number(row, "share", 3, ends=("ci_low", "ci_high")),
                 reader.number(row, "chance", 3),
                 reader.number(row, "other_discs", 3),
+                reader.number(row, "other_chance", 3),
+                reader.number(row, "nearest"),
                 reader.number(row, "hits"),
             ],
         )
         for row in rows
     ]
     columns = ["Maps", "Patients", "Heat on the named disc", "Its share of the picture"]
-    columns += ["Heat on another disc", "Hottest place on the disc"]
+    columns += ["Heat on another disc", "Its share of the picture"]
+    columns += ["Hottest place nearest to the named disc", "Hottest place on it"]
     caption = (
         "Where the heat falls, for positive images whose discs are known: mean share of a map’s heat on the "
-        "named disc, with its interval, beside chance and the mean of the other four discs; and the share of "
-        "maps whose hottest place lies on the disc."
+        "named disc, with its interval, beside that disc’s share of the picture (a herniated disc is thin), and the "
+        "same as the mean of the other four discs; the share of maps whose hottest place is nearer to the named disc "
+        "than to any other (0.20 by chance), and of those where it lies on it."
     )
     return Grid("localisation", caption, columns, grouped(lines))
 

@@ -61,6 +61,7 @@ def test_all_heat_on_the_named_disc_none_on_it_and_even_heat(tmp_path):
     one, even, whole = by_level["l3_4"], by_level["l4_5"], by_level["all"]
     assert (one["maps"], one["patients"], one["share"], one["hits"]) == (2, 2, 0.5, 0.5)
     assert one["other_discs"] == pytest.approx((0 + 1 / 4) / 2)
+    assert one["nearest"] == 0.5 and one["other_chance"] == pytest.approx(0.01)
     assert one["ci_low"] == 0 and one["ci_high"] == 1
     assert even["share"] == pytest.approx(even["chance"]) == pytest.approx(0.01)
     assert whole["maps"] == 3 and whole["share"] == pytest.approx((1 + 0 + 0.01) / 3)
@@ -72,7 +73,7 @@ def test_padded_pictures_have_their_margins_counted(tmp_path):
     rows = maps(tmp_path, [heat], ["l3_4"], width=300, height=400)
     padded = Imaging(size=100, aspect="pad")
     row = localise(rows, discs(300, 400, ["a/0"]), tmp_path, padded, SETTINGS).to_pylist()[0]
-    assert row["share"] == 1.0 and row["hits"] == 1.0
+    assert row["share"] == 1.0 and row["hits"] == 1.0 and row["nearest"] == 1.0
 
 
 def test_where_no_disc_is_known_there_is_nothing_to_say(tmp_path):

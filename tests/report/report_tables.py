@@ -86,7 +86,7 @@ def _findings(
     reliability, calibrated = calibration(validation, test, settings)
     of_levels = [level_matrix(validation, "validation", settings), level_matrix(test, "test", settings)]
     discs = {"task": "level", "maps": 12, "patients": 9, "share": 0.2, "ci_low": 0.15, "ci_high": 0.27}
-    discs |= {"chance": 0.04, "other_discs": 0.06, "hits": 0.5}
+    discs |= {"chance": 0.04, "other_discs": 0.06, "other_chance": 0.05, "nearest": 0.75, "hits": 0.5}
     rows = [{**discs, "level": level} for level in (*LEVELS, ALL)]
     return {
         "subgroups": subgroups(test, thresholds, whole, settings),

@@ -160,13 +160,13 @@ def test_every_other_value_equals_its_table(which, home, page, rare):
         if value is None:
             assert text.startswith("–")
         elif column != "p_value":
-            digits = 3 if column in ("brier", "ece", "share", "chance", "other_discs") else 2
+            digits = 3 if column in ("brier", "ece", "share", "chance", "other_discs", "other_chance") else 2
             told = re.match(rf"[+−]?\d+\.\d{{{digits}}}", text)[0].replace("−", "-")
             assert float(told) == pytest.approx(value, abs=0.501 * 10**-digits)
     wanted = {
         *(("comparisons", c) for c in ("auc_first", "auc_second", "difference", "p_value")),
         *(("calibration", c) for c in ("brier", "ece", "temperature")),
-        *(("localisation", c) for c in ("share", "chance", "other_discs", "hits")),
+        *(("localisation", c) for c in ("share", "chance", "other_discs", "other_chance", "nearest", "hits")),
         *(
             ("averaging", "difference"),
             ("level_matrix", "auc"),
