@@ -7,16 +7,25 @@ from hnp_pipeline.readings.tokens import Token
 
 K = Kind
 _BACK = frozenset({"recurrence", "recurred", "recur", "재발", "잔존"})
+_BUT_WAS = tuple(was + but for was in "었였했됐" for but in ("으나", "지만", "는데"))
+_ALIKE = frozenset({"similar", "identical", "comparable", "like"})
 _FELT = ("pain", "symptom", "sciatica", "통증", "증상")
 
 
 def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> None:
     """A clause without a herniation may say something of the last: `L5-S1: same`, `L5-S1 does not`, `it has resolved`."""
+    aside = next((j for j, t in enumerate(tokens) if t.kind in (K.WITH, K.COMMA)), len(tokens))
+    if any(t.kind is K.DITTO for t in tokens[:aside]) and not any(
+        t.kind in (K.BULGE, K.NORMAL, K.LEVEL) for t in tokens[aside:]
+    ):
+        tokens = tokens[:aside]  # same as above, with compression of the root
     kinds = {t.kind for t in tokens}
     content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
     if content:
         if K.NORMAL not in content and not any(t.mention is not None for t in tokens):
             state.dangling = False  # HNP: and levels below; bulge: and levels below
+        if not any(t.mention is not None for t in tokens):
+            _take_back(state, lead, content)
         state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
         return
     levels = [t for t in tokens if t.mention is not None]
@@ -30,7 +39,14 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
     last = state.statements[-1]
     if K.PERSIST in kinds and all(t.kind is None or t.word == "similar" for t in tokens):
         kinds.add(K.DITTO)  # L5-S1: similar
-    if K.RECURRENT in kinds and any(s.says == 0 for s in state.statements[-3:]):
+    if (like := _likened_to(tokens)) is not None:
+        others = [t for t in levels if t is not like]
+        here = union(state, others) if others else resolve(state, state.heading) if state.heading else None
+        there = union(state, [like])
+        said = next((s for s in reversed(state.statements) if s.says and s.discs and there <= s.discs), None)
+        if here and said is not None and said.says:
+            record(state, Claim(0, said.says, said.hedged), here)
+    elif K.RECURRENT in kinds and any(s.says == 0 for s in state.statements[-3:]):
         where = union(state, levels) if levels else state.group
         if where:
             record(state, Claim(0, -1 if denies else 1, False), where)
@@ -69,6 +85,34 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             last.says = -1
         elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
             last.past = False
+
+
+def _take_back(state: State, lead: Token | None, content: set[Kind | None]) -> None:
+    """`탈출이 의심되었으나 팽윤임`: what was suspected at first turned out to be none."""
+    if lead is None or not lead.korean or K.OTHER in content or not state.statements:
+        return
+    last = state.statements[-1]
+    if last.hedged and last.says > 0 and state.lower[: lead.start].endswith(_BUT_WAS):
+        last.says = -1
+
+
+def _likened_to(tokens: list[Token]) -> Token | None:
+    """The level that another is said to be like: `L5-S1: same as L3-4`, `L5-S1은 L3-4와 동일`."""
+    for j, t in enumerate(tokens):
+        if t.mention is None:
+            continue
+        before = [x for x in tokens[:j] if x.kind not in (K.AT, K.THE, K.PLAIN)][-2:]
+        alike = before and (before[0].kind is K.DITTO or before[0].word in _ALIKE)
+        if alike and before[-1].word in ("as", "to", "as at"):
+            return t
+        after = tokens[j + 1 : j + 3]
+        if (
+            len(after) == 2
+            and after[0].word in ("와", "과")
+            and (after[1].kind is K.DITTO or after[1].word.startswith(("같", "비슷", "유사")))
+        ):
+            return t
+    return None
 
 
 def only_denies(tokens: list[Token]) -> bool:

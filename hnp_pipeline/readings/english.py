@@ -5,7 +5,7 @@ import re
 from hnp_pipeline.readings.kinds import Kind
 
 _ENGLISH = {
-    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hern protr hnp hnps lhnp lhivd lhld ivdp ivdh hinp hnnp hpn hivd hivds hld ldh
+    Kind.FINDING: """herniation herniations herniated herniate herniates herniating reherniation hern protr prot protrus extr extrus hnp hnps lhnp lhivd lhld ivdp ivdh hinp hnnp hpn hivd hivds hld ldh
         pivd plid hnld hernia hernias herniae protrusion protrusions protruded protrude protrudes protruding extrusion
         extrusions extruded extrude extrudes extruding prolapse prolapses prolapsed prolapsing sequestration
         sequestrations sequestrated sequestered sequestrum sequestra sequester sequestred rupture ruptures ruptured""",
@@ -18,7 +18,7 @@ _ENGLISH = {
         infection malalignment scoliosis myelopathy radiculopathy hemangioma scar granulation
         fibrosis instability synovitis arthrosis spondylosis compress compresses compressed
         compromise involvement impression effusion""",
-    Kind.NORMAL: "normal unremarkable intact preserved wnl maintained flat clean",
+    Kind.NORMAL: "normal unremarkable intact preserved wnl nl unrem maintained flat clean",
     Kind.NOT: """not isn't aren't wasn't weren't doesn't don't didn't cannot can't couldn't hasn't haven't never""",
     Kind.NEGATION: """no without w/o non neither none nothing nowhere lack lacks lacking absence free denies denied fails fail
         failed devoid nil negative neg absent hardly""",
@@ -129,11 +129,11 @@ _PHRASES = {
     Kind.HISTORY: """history of|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
         |previously diagnosed|diagnosed with|diagnosed to have|was told|were told|been told""",
     Kind.REFERRED: """evaluation of|evaluation for|evaluate for|to evaluate|assess for|assessment for|assessment of|work up
-        |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically|request states|request form|referral states|referral letter|asks about|asking about|asked about|worried about|concerned about|physical examination
+        |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically|request states|request mentions|request says|request reads|requisition states|requisition mentions|requisition says|order states|order says|request form|referral states|referral letter|asks about|asking about|asked about|worried about|concerned about|physical examination
         |physical exam|neurological examination|neurologic examination|on examination""",
     Kind.BUT: "on the contrary|in contrast|but rather",
     Kind.REGION: "c spine|t spine|d spine",
-    Kind.DITTO: "as above|same finding|same findings|similar finding|similar findings|the same|so does|so is|as is|as well",
+    Kind.DITTO: "similar to above|similar to the above|identical to above|identical to the above|as above|same finding|same findings|similar finding|similar findings|the same|so does|so is|as is|as well",
     Kind.SCHMORL: "limbus vertebra|through the endplate|intra osseous|intra vertebral|intra body|intra spongious|end plate defect",
     Kind.MIMIC: "not to be confused with|may mimic",
     Kind.NORMAL: "within normal limits|no abnormality|no abnormalities|normal limits|normal limit",
@@ -256,6 +256,7 @@ _PREFIXES = (
     (re.compile(r"(?:un|non)(?:hern|protr|extrud)\w*"), Kind.OTHER),
     (re.compile(r"bulg\w*"), Kind.BULGE),
     (re.compile(r"degenerat\w*|compress\w*|narrow\w*|stenot\w*"), Kind.OTHER),
+    (re.compile(r"dis+ap+e?a?e?r\w*"), Kind.RESOLVED),
     (re.compile(r"s[ch]{1,3}[mo]{1,2}r+l?'?s?"), Kind.SCHMORL),
 )
 

@@ -19,6 +19,8 @@ _NO = frozenset({"no", "none", "absent", "negative", "neg", "nil"})
 _NONE = frozenset({"none", "nil", "absent", "negative", "neg", "no", "nowhere", "denied"})
 _CASE = frozenset({"feature", "finding", "case", "concern", "problem", "part", "consideration"})
 _LITTLE = ("낮", "희박", "떨어", "적", "거의")
+_ABLE = frozenset({"수", "수는", "수도", "수가"})
+_SAID = ("하나", "하지만", "하였", "했", "들었", "되어", "되었", "기술", "언급")
 _PARTLY = re.compile(
     r"(?:부분|다소|약간|일부|조금|partial|partly|incomplete|slight|mild)\w*\s*(?:적으로|적인|적|으로)?\s*$"
 )
@@ -47,7 +49,7 @@ def _korean_pairs(tokens: list[Token]) -> None:
         if t.korean and t.kind is K.NEGATED and t.word in ("없", "아니"):
             again = next((x for x in tokens[i + 1 : i + 5] if x.kind is not None), None)
             if again is not None and again.kind is K.NEGATED and again.korean:
-                possible = any(x.word == "수" for x in tokens[i + 1 : i + 5])
+                possible = any(x.word in _ABLE for x in tokens[i + 1 : i + 5])
                 if again.word == "않" or possible:  # 없지 않음; 없다고 할 수 없음
                     t.kind, again.kind = None, K.HEDGE if possible else K.SEEN
     for t, after in itertools.pairwise(tokens):
@@ -57,6 +59,8 @@ def _korean_pairs(tokens: list[Token]) -> None:
             t.kind, after.kind = K.PLAIN, K.AND
         elif t.kind is None and t.word.endswith("만한") and after.word in ("lesion", "병변", "이상"):
             after.kind = K.PLAIN  # HNP라고 할만한 lesion 없음
+        elif t.word in ("라고", "이라고") and after.word.startswith(_SAID):
+            t.kind, after.kind = K.HISTORY, K.STOP  # HNP라고 하나
         elif t.word == "함께" and after.kind is K.LEVEL:
             t.kind = K.AND  # L4-5와 함께 L5-S1에도
         elif t.word.startswith("완전") and after.word.startswith("호전"):
@@ -203,7 +207,7 @@ def _korean_verb(tokens: list[Token], i: int) -> None:
     after = tokens[i + 1] if i + 1 < len(tokens) else None
     if word == "안" and after is not None and after.korean:
         tokens[i].kind, after.kind = K.NEGATED, None  # 관찰 안 됨
-    elif word == "수" and i and after is not None and after.word.startswith("있"):
+    elif word in _ABLE and i and after is not None and after.word.startswith("있"):
         excluded = any(x.kind is K.RULE_OUT or x.word == "배제" for x in tokens[max(0, i - 2) : i])
         tokens[i].kind = K.NEGATED if excluded else K.HEDGE  # 배제할 수 있음; 탈출일 수 있음
         if tokens[i - 1].word in ("볼", "관찰할", "확인할", "찾을", "관찰", "확인"):

@@ -48,6 +48,7 @@ _TABBED = re.compile(r"[^\n\t]+\t[^\n\t]+\t[^\n]*")
 _DOTTED = re.compile(r"\bh\. ?(?:n\. ?p|i\. ?v\. ?d)\b\.?", re.IGNORECASE)  # H.N.P.
 _MIDDLE_DOT = re.compile(r"(?<=\d)\s?[·・ㆍ∙]\s?(?=[\dlsLS])")
 _SPACES = re.compile(r"[^\S\n]+")
+_TORN = re.compile("(?<=[탈돌팽]) (?=[출윤])")  # 탈 출증
 _EMPTY_LINES = re.compile(r"(?:\n ?){3,}")
 
 
@@ -77,7 +78,7 @@ def normalise(text: str) -> str:
     text = re.sub("[-=]{1,3}>", "→", _ARROW.sub("~", text))
     if "\t" in text:  # a table's columns
         text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
-    text = _SPACES.sub(" ", text)
+    text = _TORN.sub("", _SPACES.sub(" ", text))
     text = _NUMBER_SIGN.sub("\n", text)
     text = _UNLIKE.sub(r"\1;", _KEYED.sub("; ", text))
     return _EMPTY_LINES.sub("\n\n", text)

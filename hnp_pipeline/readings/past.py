@@ -1,13 +1,17 @@
 """Herniations that a clause names but does not find: of the history, the reason of a surgery, an earlier study."""
 
 from hnp_pipeline.readings.kinds import Kind
-from hnp_pipeline.readings.tokens import Token, until
+from hnp_pipeline.readings.tokens import FILL, Token, until
 
 K = Kind
 _NEW = frozenset({"new", "newly", "residual", "persistent", "persisting", "remaining", "새로", "남은"})
 _ELSEWHERE = frozenset(
     {"mri", "mr", "study", "imaging", "hospital", "scan", "facility", "film", "films", "report"}
 )
+_TAKEN_FOR = frozenset(
+    {"appeared", "looked", "seemed", "thought", "felt", "believed", "interpreted", "considered", "read", "reported",
+     "suspected", "mistaken", "misinterpreted", "misread"}
+)  # fmt: skip
 _NOW = frozenset({"now", "currently", "presently", "현재"})
 _OPERATED = frozenset(
     {"s/p", "status post", "operated", "treated", "underwent", "op", "state after", "post op", "post surgery",
@@ -143,7 +147,11 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
         t.kind is K.COMPARE for t in tokens
     ):
         return False
+    if _mistaken(tokens, i):
+        return True
     for j in range(i - 1, start - 1, -1):
+        if tokens[j].word.endswith("던") and any(t.kind is K.FINDING for t in tokens[:j]):
+            break  # 탈출이 의심되던 부위는 탈출임
         if tokens[j].kind is K.PRIOR:
             return not any(t.kind is K.SURGERY for t in tokens[j : j + 4])
         if tokens[j].kind is K.FINDING:
@@ -157,6 +165,8 @@ def of_the_past(tokens: list[Token], i: int) -> bool:
             and not any(x.kind is K.SURGERY for x in tokens[j : j + 3])
         ):
             return True  # seen on the prior study
+        if t.kind is K.PRIOR and t.word.endswith("던"):
+            return True  # 탈출로 보였던 병변은 낭종임
         if t.kind in (K.COMMA, K.STOP, K.SEEN, K.FINDING, K.WITH, K.BY):
             break
     return any(t.word == "known" for t in tokens[start:i]) and any(
@@ -199,6 +209,18 @@ def _reduced(tokens: list[Token], i: int) -> bool:
         (t.kind for t in tokens[now + 1 :] if t.kind not in (None, K.ARTICLE, K.PLAIN, K.DESCRIPTION)), None
     )
     return coming in (K.BULGE, K.NORMAL)
+
+
+def _mistaken(tokens: list[Token], i: int) -> bool:
+    """`what appeared to be a herniation is a cyst`, `initially thought to be a herniation`."""
+    passing = (*FILL, K.AT, K.LEVEL, K.TO)
+    j = i - 1
+    while j >= 0 and tokens[j].kind in passing and tokens[j].word not in _TAKEN_FOR:
+        j -= 1
+    if j < 0 or tokens[j].word not in _TAKEN_FOR:
+        return False
+    early = any(t.word in ("what", "initially", "originally", "first") for t in tokens[max(0, j - 3) : j])
+    return early or tokens[j].word.startswith("mis") or tokens[j - 1].kind is K.PRIOR
 
 
 def _dated(tokens: list[Token]) -> bool:

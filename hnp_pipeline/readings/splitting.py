@@ -94,8 +94,10 @@ def split_lists(tokens: list[Token]) -> list[Token]:
         j = i + 1
         while j < len(tokens) and (
             tokens[j].kind in (K.DISC, K.DESCRIPTION, K.SHOW, K.ARTICLE, K.DOES)
-            or tokens[j].word in ("is", "are", "level")
+            or tokens[j].word in ("is", "are", "level", "은", "는", "에는", "에서는")
         ):
+            j += 1
+        if [x.kind for x in tokens[j : j + 2]] in ([K.COLON, K.BULGE], [K.COLON, K.NORMAL]):
             j += 1
         plain = j < len(tokens) and tokens[j].kind in NAMED and not tokens[j].word.startswith(VERBS)
         if not (held and plain):

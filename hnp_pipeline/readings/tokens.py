@@ -224,6 +224,9 @@ def _signs(tokens: list[Token]) -> None:
         named = i and tokens[i - 1].kind in (K.FINDING, K.BULGE, K.OTHER)
         if t.word in ("+", "++", "+++", "-") and ends and named:
             t.kind = K.MINUS if t.word == "-" else K.PLUS
+        elif t.word in ("s", "c") and i and tokens[i - 1].word != "'" and after is not None:
+            if after.kind in (K.FINDING, K.BULGE, K.OTHER):
+                t.kind = K.NEGATION if t.word == "s" else K.WITH  # sine, cum: bulging s HNP
         elif t.word == "/" and named and after is not None and after.kind in (K.FINDING, K.BULGE, K.OTHER):
             t.kind = K.OR
         elif t.word == "/" and i and after is not None:
