@@ -214,7 +214,7 @@ def _split(text: str, lower: str, start: int, end: int) -> Iterator[tuple[int, i
             if word.endswith(("neg", "pos")) and lower.startswith(" for ", i + 1):
                 continue
             if _ABBREVIATION.search(word) or (
-                word.endswith(" no") and re.match(r"\s?\d", lower[i + 1 : i + 3])
+                word.endswith(" no") and re.match(r"\s?\d+\b(?!(?:\.\d+)?\s?[mc]m)", lower[i + 1 : i + 9])
             ):
                 continue
             if (

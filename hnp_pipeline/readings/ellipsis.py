@@ -1,6 +1,7 @@
 """Clauses without a herniation of their own that say something of the last: `L5-S1: same`, `L5-S1 does not`."""
 
 from hnp_pipeline.readings.claims import Claim
+from hnp_pipeline.readings.idioms import JUDGED
 from hnp_pipeline.readings.kinds import Kind
 from hnp_pipeline.readings.memory import State, record, resolve, settle, union
 from hnp_pipeline.readings.tokens import Token
@@ -25,7 +26,7 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         if K.NORMAL not in content and not any(t.mention is not None for t in tokens):
             state.dangling = False  # HNP: and levels below; bulge: and levels below
         if not any(t.mention is not None for t in tokens):
-            _take_back(state, lead, content)
+            _take_back(state, lead, tokens)
         state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
         return
     levels = [t for t in tokens if t.mention is not None]
@@ -46,6 +47,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         said = next((s for s in reversed(state.statements) if s.says and s.discs and there <= s.discs), None)
         if here and said is not None and said.says:
             record(state, Claim(0, said.says, said.hedged), here)
+    elif K.RECURRENT in kinds and lead is not None and lead.kind is K.BUT and last.says < 0 and not levels:
+        last.says = last.says if denies else 1  # removed but has come back
     elif K.RECURRENT in kinds and any(s.says == 0 for s in state.statements[-3:]):
         where = union(state, levels) if levels else state.group
         if where:
@@ -87,12 +90,13 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             last.past = False
 
 
-def _take_back(state: State, lead: Token | None, content: set[Kind | None]) -> None:
+def _take_back(state: State, lead: Token | None, tokens: list[Token]) -> None:
     """`탈출이 의심되었으나 팽윤임`: what was suspected at first turned out to be none."""
-    if lead is None or not lead.korean or K.OTHER in content or not state.statements:
+    if lead is None or not lead.korean or any(t.kind is K.OTHER for t in tokens) or not state.statements:
         return
     last = state.statements[-1]
-    if last.hedged and last.says > 0 and state.lower[: lead.start].endswith(_BUT_WAS):
+    judged = any(t.kind is K.BULGE and JUDGED.match(state.lower, t.end) for t in tokens)
+    if last.hedged and last.says > 0 and (judged or state.lower[: lead.start].endswith(_BUT_WAS)):
         last.says = -1
 
 
@@ -136,6 +140,8 @@ def _read_ellipsis(
         and kinds & {K.SEEN, K.NEGATED}
         and len(tokens) <= 5
     )
+    if but and K.EXCEPT in kinds:
+        denies = last.says > 0  # while sparing L5-S1
     does = K.DOES in kinds and (lead is not None or len(tokens) <= 6)
     if state.meant and _stands_for_it(tokens):
         record(state, Claim(0, -1 if denies or K.RESOLVED in kinds else 1, False), discs)

@@ -48,7 +48,7 @@ _ENGLISH = {
         excision excised resection resected evacuation evacuated""",
     Kind.RECURRENT: "recurrent recurrence recurred recur residual recurring reherniated reherniation",
     Kind.HISTORY: "history hx h/o k/c/o",
-    Kind.REFERRED: """referred presents presenting presented complains complaining complaint c/o indication referral
+    Kind.REFERRED: """refer referred presents presenting presented complains complaining complaint c/o indication referral
         referring""",
     Kind.SCHMORL: """schmorl schmorl's schmorls schomrls schmorles schmorlsnode shmorl schmor intravertebral intraosseous
         intraspongious intrabody intracorporeal intravetebral""",
@@ -126,7 +126,8 @@ _PHRASES = {
         |recurrent disc|recurrent disk|migrated disc|migrated disk|detached disc|detached fragment|discal fragment|free disc
         |slipped disc|free disk|free floating fragment|free floating disc|slipped disk|migrated nucleus|soft disc|disc recurrence|loose fragment|blown disc|residual fragment|residual disc|residual disk|recurrent fragment|residual disc fragment|blown out disc""",
     Kind.SURGERY: "status post|post op|post operative|post surgical|post surgery|state after|condition after",
-    Kind.HISTORY: """history of|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
+    Kind.RECURRENT: "come back|came back|comes back",
+    Kind.HISTORY: """history of|told of|told about|told he had|told she had|told they had|past history|known case|case of|hx of|previous history|previous diagnosis|prior diagnosis|known diagnosis|past diagnosis
         |previously diagnosed|diagnosed with|diagnosed to have|was told|were told|been told""",
     Kind.REFERRED: """evaluation of|evaluation for|evaluate for|to evaluate|assess for|assessment for|assessment of|work up
         |clinically suspected|clinical suspicion|clinical diagnosis|query from|clinical concern|clinical question|evaluate|clinically|request states|request mentions|request says|request reads|requisition states|requisition mentions|requisition says|order states|order says|request form|referral states|referral letter|asks about|asking about|asked about|worried about|concerned about|physical examination

@@ -20,6 +20,9 @@ _NONE = frozenset({"none", "nil", "absent", "negative", "neg", "no", "nowhere", 
 _CASE = frozenset({"feature", "finding", "case", "concern", "problem", "part", "consideration"})
 _LITTLE = ("낮", "희박", "떨어", "적", "거의")
 _ABLE = frozenset({"수", "수는", "수도", "수가"})
+JUDGED = re.compile(
+    r"\s?(?:증|만)?(?:으로|로)(?:만)?\s?(?:판단|판명|생각|사료|추정|보[임이는]|간주|확인)"
+)  # 팽윤으로 판단
 _SAID = ("하나", "하지만", "하였", "했", "들었", "되어", "되었", "기술", "언급")
 _PARTLY = re.compile(
     r"(?:부분|다소|약간|일부|조금|partial|partly|incomplete|slight|mild)\w*\s*(?:적으로|적인|적|으로)?\s*$"
@@ -153,6 +156,10 @@ def _hedge(tokens: list[Token], i: int, _: str) -> None:
     if t.word in ("vs", "versus") and has(tokens, i + 1, i + 3, K.PRIOR):
         t.kind = K.COMPARE
         return
+    if t.word.startswith(("favo", "prefer")):
+        for x in tokens[i + 1 : i + 8]:
+            if x.word == "over":
+                x.kind = K.NEGATION  # favour a schwannoma over a sequestrated disc
     j = back(tokens, i, (K.NOT,), 3)
     if j is not None and has(tokens, 0, j, K.FINDING) and t.word != "?":
         t.kind, tokens[j].kind = K.NEGATED, None
@@ -276,7 +283,18 @@ def _not(tokens: list[Token], i: int, before: bool) -> None:
         tokens[i].kind = K.NEGATION
 
 
+def _bulge(tokens: list[Token], i: int, lower: str) -> None:
+    """`탈출 소견은 애매하여 팽윤으로 판단함`: judged to be a bulge, which takes back what was doubtful."""
+    if JUDGED.match(lower, tokens[i].end):
+        for j in range(i - 1, -1, -1):
+            if tokens[j].kind is K.HEDGE and has(tokens, 0, j, K.FINDING):
+                tokens[j].kind = K.NEGATED
+            elif tokens[j].kind in (K.LEVEL, K.FINDING):
+                break
+
+
 _HANDLERS: dict[Kind, Callable[[list[Token], int, str], None]] = {
+    K.BULGE: _bulge,
     K.CHANGE: _change,
     K.PERSIST: _persist,
     K.LEVEL: _level,

@@ -107,7 +107,7 @@ def of_history(tokens: list[Token], i: int) -> bool:
             t.kind is K.REFERRED
             and (
                 (t.korean and t.word not in ("임상적", "이학적", "진찰"))
-                or t.word == "referred"
+                or t.word in ("refer", "referred")
                 or t.word.startswith("clinical ")
             )
         ):

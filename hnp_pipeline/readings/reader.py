@@ -75,6 +75,8 @@ def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
                 before = resolve(state, t.mention)
     first = next((j for j, t in enumerate(unit) if t.kind in _CONTENT), None)
     mention = unit[first].mention if first is not None else None
+    if any(t.kind is K.SURGERY for t in unit):  # s/p L5-S1 discectomy with L4-5 herniation
+        mention = next((t.mention for t in reversed(unit) if t.mention is not None), None)
     if mention is not None and first is not None and first <= 2 and not _all_normal(unit):
         state.topic = resolve(state, mention)
     elif any(t.kind is K.LEVEL for t in unit):
