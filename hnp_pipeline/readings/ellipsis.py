@@ -1,8 +1,8 @@
 """Clauses without a herniation of their own that say something of the last: `L5-S1: same`, `L5-S1 does not`."""
 
 from hnp_pipeline.readings.claims import Claim
-from hnp_pipeline.readings.idioms import JUDGED
 from hnp_pipeline.readings.kinds import Kind
+from hnp_pipeline.readings.korean_idioms import JUDGED
 from hnp_pipeline.readings.memory import State, record, resolve, settle, union
 from hnp_pipeline.readings.tokens import Token
 
