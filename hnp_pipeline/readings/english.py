@@ -115,7 +115,7 @@ _PHRASES = {
         |partial interval resolution|partial interval regression|mild regression|mildly regressed""",
     Kind.NEGATION: """rather than|instead of|negative for|free of|free from|absence of|lack of|insufficient evidence|as opposed to|short of|no longer any
         |without evidence|clear of|too small to|too mild to|insufficient for|below the threshold for|less than a|falls short of|and not|not amounting to|not reaching""",
-    Kind.EXCEPT: """except for|with the exception of|other than|apart from|aside from|with exception of|save for|but for
+    Kind.EXCEPT: """except for|possible exception of|sole exception of|only exception of|except possibly|except perhaps|with the exception of|other than|apart from|aside from|with exception of|save for|but for
         |exclusive of|all but""",
     Kind.NOWHERE: """at no level|at no levels|at none of|in none of|at no lumbar level|at no disc level|at no point|in no disc
         |at neither|in neither|at none""",

@@ -21,6 +21,9 @@ _NO_REPORT = frozenset(
      "미판독", "판독중", "판독전", "판독없음", "판독안됨", "판독대기", "판독예정", "판독보류", "판독결과없음", "보류",
      "결과없음", "미시행", "검사안함"}
 )  # fmt: skip
+_ADDENDUM = re.compile(
+    r"(?:^|\n|[.;]\s)\W*(?:addendum|correction|corrected report|amend(?:ment|ed)|erratum|정정|수정)\b[^\n:]{0,20}:"
+)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -68,6 +71,7 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
         state.lower = lower
         mentions = state.mentions = [m for m in mentions if not any(a <= m.start < b for a, b in tables)]
     at = 0
+    addendum = _ADDENDUM.search(lower)
     for sentence in sentences(text, lower):
         if sixth and not sentence.elsewhere:
             place = next((p for p in sixth if sentence.start <= p[0] < sentence.end), None)
@@ -84,7 +88,10 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
             continue
         while stop < len(mentions) and mentions[stop].start < sentence.end:
             stop += 1
+        told = len(state.statements)
         read_sentence(state, sentence, mentions[at:stop])
+        if addendum and sentence.start >= addendum.start():
+            _correct(state.statements[:told], state.statements[told:])
         at = stop
     return _conclude(state.statements)
 
@@ -96,6 +103,14 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
         out += [text[at:start], re.sub(r"[^\n]", " ", text[start:end])]
         at = end
     return "".join(out) + text[at:]
+
+
+def _correct(earlier: list[Statement], later: list[Statement]) -> None:
+    """What an addendum denies at a level is no longer said there."""
+    for denial in later:
+        for statement in earlier:
+            if denial.says < 0 and denial.discs and statement.says > 0 and statement.discs:
+                statement.discs = statement.discs - denial.discs
 
 
 def _conclude(statements: list[Statement]) -> ReadingLabels:

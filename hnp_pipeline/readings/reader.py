@@ -25,6 +25,7 @@ K = Kind
 _MOST = 120  # words of one sentence that are read together; what is longer is no sentence
 _CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
 _COPULAS = frozenset({"is", "are", "was", "were", "has", "have", "bulges", "bulge"})
+_DOUBTFUL = ("possible exception of", "possibly", "perhaps")
 _WORTH = frozenset(
     {K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.RECURRENT, K.THE}
 )
@@ -170,6 +171,7 @@ def _read_clause(
             for claim in claims:
                 _read_claim(state, sentence, tokens, claim, excepted, barred, before)
         _read_too(state, tokens, claims)
+        _read_new_one(state, tokens, findings[0])
     else:
         lean_on_earlier(state, lead, tokens)
         state.meant = state.meant and not any(t.kind in (K.BULGE, K.OTHER) for t in tokens)
@@ -218,7 +220,8 @@ def _read_claim(
         if claim.says > 0 and discs:
             discs = discs - exceptions
         elif claim.says < 0 and excepted.flips:
-            record(state, Claim(i, 1, claim.hedged), exceptions)
+            doubtful = any(t.kind is K.EXCEPT and t.word.endswith(_DOUBTFUL) for t in tokens)
+            record(state, Claim(i, 1, claim.hedged or doubtful), exceptions)
     last = state.statements[-1] if state.statements else None
     if discs is None and claim.says == 1 and last is not None and last.past:
         discs = last.discs  # follow-up of L4-5 herniation. The herniation is still there.
@@ -235,6 +238,23 @@ def _read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
             said = [c for c in claims if c.index < j]
             if said and said[-1].says:
                 record(state, said[-1], resolve(state, t.mention, tokens[:j]))
+
+
+def _read_new_one(state: State, tokens: list[Token], first: int) -> None:
+    """`a protrusion at L4-5, which is gone, and a new one at L5-S1`."""
+    for j in range(first + 1, len(tokens) - 1):
+        if tokens[j].word == "one" and tokens[j - 1].word in (
+            "new",
+            "newer",
+            "fresh",
+            "second",
+            "larger",
+            "smaller",
+        ):
+            level = next((t for t in tokens[j + 1 : j + 4] if t.mention is not None), None)
+            denied = any(t.kind in (K.NEGATION, K.NOT) for t in tokens[max(first, j - 4) : j])
+            if level is not None and not denied:
+                record(state, Claim(j, 1, False), union(state, [level]))
 
 
 def _discs_of(
