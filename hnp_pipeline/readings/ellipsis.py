@@ -128,6 +128,27 @@ def only_denies(tokens: list[Token]) -> bool:
     )
 
 
+def read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
+    """`L4-5 protrusion, and L5-S1 too`."""
+    for j, t in enumerate(tokens[:-1]):
+        if t.mention is not None and tokens[j + 1].kind is K.DITTO:
+            said = [c for c in claims if c.index < j]
+            if said and said[-1].says:
+                record(state, said[-1], resolve(state, t.mention, tokens[:j]))
+
+
+def read_new_one(state: State, tokens: list[Token], first: int) -> None:
+    """`a protrusion at L4-5, which is gone, and a new one at L5-S1`."""
+    for j in range(first + 1, len(tokens) - 1):
+        if tokens[j].word == "one" and (
+            tokens[j - 1].word in ("new", "newer", "fresh", "second") or tokens[j - 1].kind is K.DESCRIPTION
+        ):
+            level = next((t for t in tokens[j + 1 : j + 4] if t.mention is not None), None)
+            denied = any(t.kind in (K.NEGATION, K.NOT) for t in tokens[max(first, j - 4) : j])
+            if level is not None and not denied:
+                record(state, Claim(j, 1, False), union(state, [level]))
+
+
 def _read_ellipsis(
     state: State, lead: Token | None, tokens: list[Token], discs: frozenset[int], denies: bool
 ) -> None:

@@ -48,7 +48,7 @@ _ENGLISH = {
         excision excised resection resected evacuation evacuated""",
     Kind.RECURRENT: "recurrent recurrence recurred recur residual recurring reherniated reherniation",
     Kind.HISTORY: "history hx h/o k/c/o",
-    Kind.REFERRED: """refer referred presents presenting presented complains complaining complaint c/o indication referral
+    Kind.REFERRED: """p/w refer referred presents presenting presented complains complaining complaint c/o indication referral
         referring""",
     Kind.SCHMORL: """schmorl schmorl's schmorls schomrls schmorles schmorlsnode shmorl schmor intravertebral intraosseous
         intraspongious intrabody intracorporeal intravetebral""",

@@ -33,7 +33,7 @@ _KOREAN: list[tuple[Kind | None, str]] = [
     (Kind.RULE_OUT, "감별"),
     (Kind.COMPARE, "비교|대비|비해"),
     (Kind.PRIOR, "이전|과거(?!력)|기존|종전|지난|예전|작년|전에"),
-    (Kind.CHANGE, "변화|변동|차이"),
+    (Kind.CHANGE, "변화|변함|변동|차이"),
     (Kind.RECURRENT, "재발|잔존|잔여"),
     (Kind.PERSIST, "여전|비슷|유사|호전|지속|남아|증가|악화|진행|커[지졌짐진]|감소|줄어|줄었|작아|새로|그대로|현재|남은"),
     (Kind.SURGERY, "수술|제거술|절제술|감압술|유합술|시술|고정술|성형술|적출술"),

@@ -57,6 +57,7 @@ _BEYOND = re.compile(
 _WHERE = re.compile(r",?\s(?:where|which)\b")
 _AND_BEYOND = re.compile(
     r"\s?(?:and|or)\s(?:(?:all\s)?(?:the\s)?levels?\s)?(?:(?P<above>above|upwards?)|(?P<below>below|downwards?))\b(?!\s(?:the\s)?l\s?\d)|\s(?:downwards?|caudally|on\sdown)\b"
+    r"|\s?이하(?![가-힣]{3})(?:의|에서는?|에는?|로는?|는|부터)?(?:\s?(?:모든|전체|전|각)?\s?(?:요추\s?)?(?:추간판|디스크|레벨|level|분절|부위|마디))?"
 )
 # The first word of any of these: found fast, then matched in full.
 _WIDE_START = re.compile(

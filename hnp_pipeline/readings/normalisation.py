@@ -48,6 +48,10 @@ _TABBED = re.compile(r"[^\n\t]+\t[^\n\t]+\t[^\n]*")
 _DOTTED = re.compile(r"\bh\. ?(?:n\. ?p|i\. ?v\. ?d)\b\.?", re.IGNORECASE)  # H.N.P.
 _MIDDLE_DOT = re.compile(r"(?<=\d)\s?[·・ㆍ∙]\s?(?=[\dlsLS])")
 _SPACES = re.compile(r"[^\S\n]+")
+_TERM_ALONE = re.compile(
+    r"(?m)^(\W*(?:disc |disk )?(?:hnp|hivd|hld|hern\w+|protrusions?|extrusions?|bulg\w+|탈출증?|돌출|팽윤)\s?);(?=\s?[lL]?\s?\d)",
+    re.IGNORECASE,
+)  # HIVD; L4-5
 _TORN = re.compile("(?<=[탈돌팽]) (?=[출윤])")  # 탈 출증
 _EMPTY_LINES = re.compile(r"(?:\n ?){3,}")
 
@@ -78,6 +82,7 @@ def normalise(text: str) -> str:
     text = re.sub("[-=]{1,3}>", "→", _ARROW.sub("~", text))
     if "\t" in text:  # a table's columns
         text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
+    text = _TERM_ALONE.sub(r"\1:", text)
     text = _TORN.sub("", _SPACES.sub(" ", text))
     text = _NUMBER_SIGN.sub("\n", text)
     text = _UNLIKE.sub(r"\1;", _KEYED.sub("; ", text))

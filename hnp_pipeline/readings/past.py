@@ -8,6 +8,7 @@ _NEW = frozenset({"new", "newly", "residual", "persistent", "persisting", "remai
 _ELSEWHERE = frozenset(
     {"mri", "mr", "study", "imaging", "hospital", "scan", "facility", "film", "films", "report"}
 )
+_LEFT = frozenset({"남아", "남은", "여전", "지속", "그대로"})
 _TAKEN_FOR = frozenset(
     {"appeared", "looked", "seemed", "thought", "felt", "believed", "interpreted", "considered", "read", "reported",
      "suspected", "mistaken", "misinterpreted", "misread"}
@@ -28,6 +29,8 @@ def why_operated(tokens: list[Token], i: int) -> bool:
         for t in tokens
     ):
         return False  # surgery recommended
+    if _left_over(tokens, i):
+        return False
     new = _new(tokens)
     own = _nearest_level(tokens, i)
     if (
@@ -63,6 +66,8 @@ def why_operated(tokens: list[Token], i: int) -> bool:
             return cause or between is None or own is between
     for j in range(i + 1, len(tokens)):
         t = tokens[j]
+        if t.word in ("vs", "versus"):
+            break  # protrusion vs post-op scar
         if t.kind is K.SURGERY and (t.korean or t.word in _OPERATED or tokens[i + 1].word in ("로", "으로")):
             if new and not t.korean and tokens[i + 1].word not in ("로", "으로"):
                 return False  # recurrent herniation, s/p discectomy
@@ -76,6 +81,15 @@ def why_operated(tokens: list[Token], i: int) -> bool:
             return not new and (mine == theirs or not mine)
         if t.kind in (K.SEEN, K.STOP, K.WITH, K.AND, K.BUT, K.NEGATED, K.OTHER):
             break
+    return False
+
+
+def _left_over(tokens: list[Token], i: int) -> bool:
+    """`탈출이 수술 후에도 남아 있음`: what is left is the finding, and not a pain."""
+    for j in range(i + 1, len(tokens) - 1):
+        if tokens[j].korean and tokens[j].kind is K.SURGERY:
+            rest = [t for t in tokens[j + 1 :] if not t.word.startswith(("후", "이후"))]
+            return [t.kind for t in rest[:2]] == [K.PERSIST, K.SEEN] and rest[0].word in _LEFT
     return False
 
 

@@ -12,7 +12,7 @@ from hnp_pipeline.readings.attachment import (
 )
 from hnp_pipeline.readings.claims import Claim, judge
 from hnp_pipeline.readings.document import Sentence
-from hnp_pipeline.readings.ellipsis import lean_on_earlier, only_denies
+from hnp_pipeline.readings.ellipsis import lean_on_earlier, only_denies, read_new_one, read_too
 from hnp_pipeline.readings.exceptions import Excepted, exception
 from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
@@ -170,8 +170,8 @@ def _read_clause(
         if free or not any(t.negative or t.positive for t in tokens):
             for claim in claims:
                 _read_claim(state, sentence, tokens, claim, excepted, barred, before)
-        _read_too(state, tokens, claims)
-        _read_new_one(state, tokens, findings[0])
+        read_too(state, tokens, claims)
+        read_new_one(state, tokens, findings[0])
     else:
         lean_on_earlier(state, lead, tokens)
         state.meant = state.meant and not any(t.kind in (K.BULGE, K.OTHER) for t in tokens)
@@ -229,32 +229,6 @@ def _read_claim(
         return
     record(state, claim, discs)
     state.dangling = state.dangling or (claim.says == 1 and discs is None)
-
-
-def _read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:
-    """`L4-5 protrusion, and L5-S1 too`."""
-    for j, t in enumerate(tokens[:-1]):
-        if t.mention is not None and tokens[j + 1].kind is K.DITTO:
-            said = [c for c in claims if c.index < j]
-            if said and said[-1].says:
-                record(state, said[-1], resolve(state, t.mention, tokens[:j]))
-
-
-def _read_new_one(state: State, tokens: list[Token], first: int) -> None:
-    """`a protrusion at L4-5, which is gone, and a new one at L5-S1`."""
-    for j in range(first + 1, len(tokens) - 1):
-        if tokens[j].word == "one" and tokens[j - 1].word in (
-            "new",
-            "newer",
-            "fresh",
-            "second",
-            "larger",
-            "smaller",
-        ):
-            level = next((t for t in tokens[j + 1 : j + 4] if t.mention is not None), None)
-            denied = any(t.kind in (K.NEGATION, K.NOT) for t in tokens[max(first, j - 4) : j])
-            if level is not None and not denied:
-                record(state, Claim(j, 1, False), union(state, [level]))
 
 
 def _discs_of(

@@ -36,7 +36,7 @@ class Token:
 
 
 _TOKEN = re.compile(
-    r"(?<![a-z])(?:k/c/o|[rshcfkp]\s?/\s?[opu](?![a-z])|w/o|w/|and/or|c/w)|[a-z]+(?:'[a-z]+)?|[가-힣]{1,60}|\(\s*(?:[-+±]{1,3}|[ox○×])\s*\)"
+    r"(?<![a-z])(?:k/c/o|p/w|[rshcfkp]\s?/\s?[opu](?![a-z])|w/o|w/|and/or|c/w)|[a-z]+(?:'[a-z]+)?|[가-힣]{1,60}|\(\s*(?:[-+±]{1,3}|[ox○×])\s*\)"
     r"|(?P<measure>(?:about |approximately |approx\.? |약 ?)?\d+(?:\.\d+)?(?:\s?[x*~-]\s?\d+(?:\.\d+)?){0,3}\s?(?:mm|cm|㎜)\b)|\d+(?:\.\d+)?|\+{2,3}|[^\s]"
 )
 _SIGNS = {
