@@ -72,6 +72,7 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
         mentions = state.mentions = [m for m in mentions if not any(a <= m.start < b for a, b in tables)]
     at = 0
     addendum = _ADDENDUM.search(lower)
+    told = len(state.statements)  # before an addendum
     for sentence in sentences(text, lower):
         if sixth and not sentence.elsewhere:
             place = next((p for p in sixth if sentence.start <= p[0] < sentence.end), None)
@@ -88,11 +89,12 @@ def label_reading(text: str, settings: Readings) -> ReadingLabels:
             continue
         while stop < len(mentions) and mentions[stop].start < sentence.end:
             stop += 1
-        told = len(state.statements)
         read_sentence(state, sentence, mentions[at:stop])
-        if addendum and sentence.start >= addendum.start():
-            _correct(state.statements[:told], state.statements[told:])
+        if addendum and sentence.start < addendum.start():
+            told = len(state.statements)
         at = stop
+    if addendum:
+        _correct(state.statements[:told], state.statements[told:])
     return _conclude(state.statements)
 
 
