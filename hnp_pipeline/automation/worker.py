@@ -65,12 +65,12 @@ class Worker:
 def _work(
     home: Home, run_id: str, partition: str | None, keys: list[dg.AssetKey], attempt: str, tells: Connection
 ) -> None:
+    _print_to(Path(os.devnull))  # the terminal is the parent's, even to one that dies in its first moment
     os.setsid()  # Ctrl-C is the parent's to pass on
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _print_to(Path(os.devnull))  # the terminal is the parent's
     try:
         with writing(home.root):
             home.logs.mkdir(parents=True, exist_ok=True)
