@@ -23,7 +23,7 @@ from hnp_pipeline.cohort.matching import Sources, write_cohort
 from hnp_pipeline.errors import SettingsError, StepError, StudyError, TableError
 from hnp_pipeline.explanation import localisation
 from hnp_pipeline.home import Home
-from hnp_pipeline.imaging.cache import ImageCache, build_cache, list_caches
+from hnp_pipeline.imaging.cache import ImageCache, build_cache, list_caches, mend_cache
 from hnp_pipeline.imaging.inspection import inspect_files
 from hnp_pipeline.imaging.radiographs import RadiographFiles, write_radiographs
 from hnp_pipeline.intake.collection import TABLES_IN, open_collection
@@ -203,7 +203,8 @@ def test_the_image_cache_is_made_again(planted, film, tmp_path):
             assert [info.images for info in list_caches(tmp_path / "cache")] == [0]
         if name == "settings.yaml":
             assert [info.settings for info in list_caches(tmp_path / "cache")] == [None]
-        build_cache(directory, images, settings, 1, verify=True)
+        build_cache(directory, images, settings, 1)
+        mend_cache(directory, images, settings, 1)
         made = ImageCache.open(directory, settings)
         assert np.array_equal(made.images[made.position(hashes)], pixels), name
         path.unlink(missing_ok=True)

@@ -12,7 +12,8 @@ import errno
 import os
 import shutil
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ __all__ = [
     "build_cache",
     "forget_images",
     "list_caches",
+    "mend_cache",
     "remove_old_caches",
 ]
 
@@ -79,7 +81,6 @@ def build_cache(
     settings: Imaging,
     spread: Spread | int,
     report: Report = silent,
-    verify: bool = False,
 ) -> CacheSummary:
     """Bring a collection's cache up to date: after it, it holds exactly `images`.
 
@@ -92,41 +93,51 @@ def build_cache(
         settings: what the cache is made with; other settings make another cache beside it.
         spread: where images are made: so many threads of this process, or another way to have shards made.
         report: told how many are done.
-        verify: check the pixels that are there against their checksums, and make the bad ones anew.
 
     Raises:
         StepError: a file is no longer what it was when it was inspected, or the disk is full or fails. What
             was committed before stays.
     """
     start = time.perf_counter()
-    spread = OnThreads(spread) if isinstance(spread, int) else spread
-    unique = images.group_by("sha256", use_threads=False).aggregate([("path", "first")]).sort_by("sha256")
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _only_builder(directory, report):
-            _forget_elsewhere(directory, settings, unique["sha256"])
-            writer = CacheWriter(directory / settings.hash, settings.size)
-            if not (writer.folder / _SETTINGS).exists():
-                write_text(yaml.safe_dump(settings.model_dump(mode="json")), writer.folder / _SETTINGS)
-            dropped = _drop(writer, unique["sha256"], verify)
-            kept = writer.done.num_rows
-            there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
-            todo = unique.filter(pc.invert(there))
-            seconds = _add(writer, todo, settings, spread, report) if todo.num_rows else np.zeros(4)
-            changed = not writer.committed
-            if changed:
-                writer.commit()
-            if changed or not (writer.folder / SHEET).exists():
-                write_sheet(ImageCache.open(directory, settings), writer.folder)
-    except OSError as error:
-        raise StepError(
-            f"the image cache of collection {directory.name} cannot be written in {directory} "
-            f"({os.strerror(error.errno or errno.EIO)}): make room or mend it, and run again"
-        ) from None
-    inverted = pc.sum(writer.done["inverted"]).as_py() or 0
-    return CacheSummary(
-        todo.num_rows, kept, dropped, inverted, time.perf_counter() - start, *(float(s) for s in seconds)
-    )
+    unique = _unique(images)
+    with _building(directory, report):
+        _forget_elsewhere(directory, settings, unique["sha256"])
+        writer = CacheWriter(directory / settings.hash, settings.size)
+        if not (writer.folder / _SETTINGS).exists():
+            write_text(yaml.safe_dump(settings.model_dump(mode="json")), writer.folder / _SETTINGS)
+        dropped = _drop(writer, unique["sha256"])
+        there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
+        todo = unique.filter(pc.invert(there))
+        return _complete(writer, todo, settings, spread, report, dropped, start)
+
+
+def mend_cache(
+    directory: Path, images: pa.Table, settings: Imaging, spread: Spread | int, report: Report = silent
+) -> CacheSummary:
+    """Check all pixels of a collection's cache against their checksums, and make the damaged ones anew.
+
+    What the cache holds stays as it is, whoever adds to it meanwhile. `images` says where the pictures lie; those
+    that the cache does not hold are left alone. Nothing where there is no finished cache.
+
+    Raises:
+        StepError: a damaged image's picture is gone or no longer what it was, or the disk is full or fails.
+    """
+    start = time.perf_counter()
+    with _building(directory, report):
+        if not (directory / settings.hash / "index.parquet").exists():
+            return CacheSummary(0, 0, 0, 0, 0.0)
+        writer = CacheWriter(directory / settings.hash, settings.size)
+        bad = writer.bad_rows()
+        damaged = writer.done["sha256"].filter(pa.array(bad)).combine_chunks()
+        todo = _unique(images.filter(pc.is_in(images["sha256"], damaged)))
+        if todo.num_rows < len(damaged):
+            raise StepError(
+                f"{len(damaged)} images in the cache of collection {directory.name} are damaged, and the study no "
+                f"longer names the pictures of {len(damaged) - todo.num_rows}: hnp run makes it anew"
+            )
+        if len(damaged):
+            writer.keep(~bad)
+        return _complete(writer, todo, settings, spread, report, len(damaged), start)
 
 
 def forget_images(directory: Path, sha256: pa.Array) -> None:
@@ -137,7 +148,7 @@ def forget_images(directory: Path, sha256: pa.Array) -> None:
                 writer = CacheWriter(info.folder, info.settings.size)
                 committed, there = writer.committed, writer.done["sha256"]
                 stay = there.filter(pc.invert(pc.is_in(there, sha256)))
-                if _drop(writer, stay, verify=False) and committed:
+                if _drop(writer, stay) and committed:
                     writer.commit()
 
 
@@ -145,6 +156,25 @@ def _only_builder(directory: Path, report: Report = silent) -> AbstractContextMa
     """Hold the collection's lock."""
     told = "waiting: another process is building this image cache"
     return locked(directory / ".lock", wait=True, waiting=lambda: report(0.0, told))
+
+
+@contextmanager
+def _building(directory: Path, report: Report) -> Iterator[None]:
+    """Hold the lock, and turn what the disk refuses into a message that says what to do."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _only_builder(directory, report):
+            yield
+    except OSError as error:
+        raise StepError(
+            f"the image cache of collection {directory.name} cannot be written in {directory} "
+            f"({os.strerror(error.errno or errno.EIO)}): make room or mend it, and run again"
+        ) from None
+
+
+def _unique(images: pa.Table) -> pa.Table:
+    """sha256 and path_first, by sha256: repeated content counts once."""
+    return images.group_by("sha256", use_threads=False).aggregate([("path", "first")]).sort_by("sha256")
 
 
 def _forget_elsewhere(directory: Path, settings: Imaging, listed: pa.ChunkedArray) -> None:
@@ -156,18 +186,39 @@ def _forget_elsewhere(directory: Path, settings: Imaging, listed: pa.ChunkedArra
         writer = CacheWriter(info.folder, info.settings.size) if info.settings else None
         if writer is None or not writer.committed:  # never finished, or not ours to read
             shutil.rmtree(info.folder)
-        elif _drop(writer, listed, verify=False):
+        elif _drop(writer, listed):
             writer.commit()
 
 
-def _drop(writer: CacheWriter, listed: pa.ChunkedArray, verify: bool) -> int:
-    """Keep only images that are listed, and with `verify` only sound ones; returns how many went."""
+def _drop(writer: CacheWriter, listed: pa.ChunkedArray) -> int:
+    """Keep only images that are listed; returns how many went."""
     good = pc.is_in(writer.done["sha256"], listed.combine_chunks()).to_numpy()
-    if verify:
-        good &= ~writer.bad_rows()
     if not good.all():
         writer.keep(good)
     return int(np.count_nonzero(~good))
+
+
+def _complete(
+    writer: CacheWriter,
+    todo: pa.Table,
+    settings: Imaging,
+    spread: Spread | int,
+    report: Report,
+    dropped: int,
+    start: float,
+) -> CacheSummary:
+    """Compute what is to do (sha256, path_first), and show readers the cache."""
+    kept = writer.done.num_rows
+    spread = OnThreads(spread) if isinstance(spread, int) else spread
+    seconds = _add(writer, todo, settings, spread, report) if todo.num_rows else np.zeros(4)
+    changed = not writer.committed
+    if changed:
+        writer.commit()
+    if changed or not (writer.folder / SHEET).exists():
+        write_sheet(ImageCache.open(writer.folder.parent, settings), writer.folder)
+    inverted = pc.sum(writer.done["inverted"]).as_py() or 0
+    took = time.perf_counter() - start
+    return CacheSummary(todo.num_rows, kept, dropped, inverted, took, *(float(s) for s in seconds))
 
 
 def _add(

@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hnp_pipeline.home import Home
-from hnp_pipeline.imaging.cache import build_cache
+from hnp_pipeline.imaging.cache import mend_cache
 from hnp_pipeline.imaging.inspection import inspect_files
-from hnp_pipeline.imaging.store import INDEX, read_index
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import read_table
@@ -54,10 +53,14 @@ def verify_collection(
     found = inspect_files(folder, known["file"], None, study.intake.maximum_pixels, threads, report)
     unseen = _unseen(known, found)
     changed = names.filter(pc.is_in(names["file"], unseen))["image_id"].to_pylist()
-    cached, mended = _mend(folder, home, study, names, threads)
-    return Verified(
-        found.num_rows, sorted(changed, key=lambda row: int(row.rsplit("/", 1)[1])), cached, mended
+    pictures = read_table(home.intake(name, "radiographs"), ["image_id", "sha256"]).join(
+        names, "image_id", join_type="inner"
     )
+    paths = pc.binary_join_element_wise(pa.scalar(str(folder)), pictures["file"], "/")
+    images = pa.table({"sha256": pictures["sha256"], "path": paths})
+    cache = mend_cache(home.cache(name), images, study.imaging, threads)
+    changed.sort(key=lambda row: int(row.rsplit("/", 1)[1]))
+    return Verified(found.num_rows, changed, cache.new + cache.kept, cache.new)
 
 
 def _unseen(known: pa.Table, found: pa.Table) -> pa.Array:
@@ -66,19 +69,3 @@ def _unseen(known: pa.Table, found: pa.Table) -> pa.Array:
     same = pc.and_(pc.equal(both["size"], both["size_now"]), pc.equal(both["mtime_ns"], both["mtime_ns_now"]))
     was, now = (pc.fill_null(both[column], "") for column in ("sha256", "sha256_now"))
     return both.filter(pc.and_(same, pc.not_equal(was, now)))["file"].combine_chunks()
-
-
-def _mend(folder: Path, home: Home, study: Study, names: pa.Table, threads: int) -> tuple[int, int]:
-    """Images in the cache, and how many of them were damaged and are whole again."""
-    directory = home.cache(folder.name)
-    index = directory / study.imaging.hash / "index.parquet"
-    if not index.exists():  # nothing was cached yet
-        return 0, 0
-    held = read_index(index).select([INDEX[0].name])
-    rows = read_table(home.intake(folder.name, "radiographs"), ["image_id", "sha256"])
-    files = rows.join(names, "image_id").join(held, "sha256", join_type="right outer")
-    # an image whose row has gone since has no file: if it is damaged, its step says so
-    paths = pc.binary_join_element_wise(pa.scalar(str(folder)), pc.fill_null(files["file"], ""), "/")
-    images = pa.table({"sha256": files["sha256"], "path": paths})
-    made = build_cache(directory, images, study.imaging, threads, verify=True)
-    return made.new + made.kept, made.new

@@ -13,12 +13,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from imaging_pictures import encoded, radiograph
 
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging import cache
-from hnp_pipeline.imaging.cache import ImageCache, build_cache, forget_images, list_caches, remove_old_caches
+from hnp_pipeline.imaging.cache import (
+    ImageCache,
+    build_cache,
+    forget_images,
+    list_caches,
+    mend_cache,
+    remove_old_caches,
+)
 from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
@@ -45,9 +53,9 @@ def directory(tmp_path) -> Path:
 
 
 def build(
-    directory: Path, images: pa.Table, settings: Imaging = SETTINGS, **options: bool
+    directory: Path, images: pa.Table, settings: Imaging = SETTINGS, how=build_cache
 ) -> tuple[int, int, int]:
-    summary = build_cache(directory, images, settings, 2, **options)
+    summary = how(directory, images, settings, 2)
     return summary.new, summary.kept, summary.dropped
 
 
@@ -168,7 +176,7 @@ def test_damage_is_seen_and_mended(directory, images, damage: str) -> None:
     assert holds(directory, images)
 
 
-def test_verify_finds_changed_pixels(directory, images) -> None:
+def test_mending_finds_changed_pixels_and_drops_nothing(directory, images) -> None:
     build(directory, images)
     with (directory / SETTINGS.hash / "images.u8").open("r+b") as file:
         file.seek(7 * 64 * 64 + 99)
@@ -177,9 +185,13 @@ def test_verify_finds_changed_pixels(directory, images) -> None:
         file.write(bytes([byte ^ 1]))
     assert build(directory, images) == (0, 40, 0)
     assert not holds(directory, images)
-    assert build(directory, images, verify=True) == (1, 39, 1)
-    assert holds(directory, images)
-    assert build(directory, images, verify=True) == (0, 40, 0)
+    with pytest.raises(StepError, match="no longer names the pictures of 1"):
+        build(directory, images.slice(0, 0), how=mend_cache)
+    seventh = sorted(images["sha256"].to_pylist())[7]
+    one = images.filter(pc.equal(images["sha256"], seventh))
+    assert build(directory, one, how=mend_cache) == (1, 39, 1)
+    assert holds(directory, images)  # what was not named is there as well
+    assert build(directory, images, how=mend_cache) == (0, 40, 0)
 
 
 def test_a_file_that_changed_since_stops_the_build(directory, images, tmp_path) -> None:
