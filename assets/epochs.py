@@ -8,7 +8,7 @@ import dagster as dg
 
 from hnp_pipeline.progress import duration
 from resources.figures import as_metadata, lines
-from resources.tracking import TrackedRun
+from resources.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
     from hnp_pipeline.training.epochs import EpochResult

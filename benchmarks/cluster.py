@@ -93,7 +93,7 @@ def write_profile(path: Path, side_by_side: int, address: str | None = None) -> 
     one = {"cpus": 1, "gpus": 0, "memory_gb": None}
     ray = {"fold_model": one, "test_evaluation": one, "gradcam": one, "clahe_cache": one}
     compute = {"threads": 1, "jobs": side_by_side, "ray": ray | ({"address": address} if address else {})}
-    training = STUDY["training"] | {"epochs": EPOCHS, "backbone": "efficientnet_lite0"}  # type: ignore[operator]
+    training = STUDY["training"] | {"epochs": EPOCHS, "backbone": "efficientnet_lite0"}
     path.write_text(yaml.safe_dump(STUDY | {"training": training, "compute": compute}))
 
 

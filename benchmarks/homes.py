@@ -1,4 +1,4 @@
-"""Two homes held against each other, and one home looked through for what a killed run could have left.
+"""Two homes held against each other, and one home looked at: is it up to date, is anything left of a killed run?
 
 What two runs of one study may differ in, and nothing else: run ids and addresses of Dagster and MLflow, times and
 durations, the number of a registered model's version, the folder that the home lies in.
@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import duckdb
 import pyarrow.parquet as pq
 import yaml
 
-from hnp_pipeline.automation.planner import IN_FLIGHT, Target
+from hnp_pipeline.automation.planner import IN_FLIGHT, Target, in_flight, plan
+from hnp_pipeline.automation.sensors import failed_attempts
 from hnp_pipeline.home import Home
 from hnp_pipeline.imaging.store import ImageCache
 from hnp_pipeline.study import Imaging
@@ -32,6 +34,14 @@ def differences(one: Path, other: Path) -> list[str]:
     """What two homes differ in, by file, table or MLflow run; none when they hold the same."""
     a, b = content(one), content(other)
     return sorted(k for k in a.keys() | b.keys() if a.get(k) != b.get(k))
+
+
+def is_fresh(instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> bool:
+    """Nothing is out of date, and nothing runs."""
+    if in_flight(instance):
+        return False
+    made = plan(assets, instance, failed=failed_attempts(instance))
+    return bool(made.states) and not any(made.reasons.values())
 
 
 def content(root: Path) -> dict[str, object]:

@@ -28,9 +28,9 @@ import dagster as dg
 import psutil
 import yaml
 
+from benchmarks.homes import is_fresh
 from benchmarks.killing import STUDY
-from hnp_pipeline.automation.planner import IN_FLIGHT, plan
-from hnp_pipeline.automation.sensors import failed_attempts
+from hnp_pipeline.automation.survey import known_collections
 from hnp_pipeline.definitions import study_assets
 from hnp_pipeline.project import resolve
 
@@ -149,7 +149,7 @@ def deliveries(parts: list[Path], raw: Path, home: Path, servers: Servers) -> No
             start, spent = time.monotonic(), servers.seconds()
             runs = instance.get_runs_count()
             part.rename(raw / part.name)
-            while not _is_fresh(instance, assets, part.name):
+            while not (part.name in known_collections(instance) and is_fresh(instance, assets)):
                 assert servers.process.poll() is None, "hnp ui has ended"
                 assert time.monotonic() - start < PATIENCE, f"{part.name} is not taken in"
                 time.sleep(2)
@@ -161,16 +161,6 @@ def deliveries(parts: list[Path], raw: Path, home: Path, servers: Servers) -> No
                 f"{(time.monotonic() - start) / 60:7.2f} {figures}",
                 flush=True,
             )
-
-
-def _is_fresh(instance: dg.DagsterInstance, assets: list, collection: str) -> bool:
-    """The collection is known, nothing is out of date, and nothing runs."""
-    if collection not in instance.get_dynamic_partitions("collection"):
-        return False
-    if instance.get_run_records(dg.RunsFilter(statuses=IN_FLIGHT), limit=1):
-        return False
-    made = plan(assets, instance, failed=failed_attempts(instance))
-    return bool(made.states) and not any(made.reasons.values())
 
 
 def _name(process: psutil.Process) -> str:

@@ -153,9 +153,7 @@ def ui(home: Path | None, host: str, port: int, mlflow_port: int, report_port: i
     from resources.tracking import Tracking
 
     tracking = Tracking(project.home, project.study.name, f"http://{host}:{mlflow_port}")
-    runs = tracking.shown(
-        f"experiments/{tracking.experiment_id}"
-    )  # makes the database, so that the server finds it
+    runs = tracking.shown(f"experiments/{tracking.experiment_id}")  # makes the database that the server wants
     programs = Path(sys.executable).parent
     workspace = ["-w", str(_REPOSITORY / "workspace.yaml")]
     commands: dict[str, list[str | Path]] = {

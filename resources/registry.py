@@ -29,7 +29,8 @@ from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table
 from hnp_pipeline.vocabulary import FOLDS, NOTICE, outputs
 from resources.packing import PACKED, SERVED, pack
-from resources.tracking import TrackedRun, Tracking
+from resources.tracked_run import TrackedRun
+from resources.tracking import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -16,8 +16,7 @@ from typing import Any
 
 import dagster as dg
 
-from hnp_pipeline.automation.planner import IN_FLIGHT, Plan, plan
-from hnp_pipeline.automation.sensors import failed_attempts
+from benchmarks.homes import is_fresh
 from hnp_pipeline.definitions import study_assets
 from hnp_pipeline.home import Home
 from hnp_pipeline.project import resolve
@@ -60,16 +59,9 @@ class Study:
         assert "errors" not in told, told
         return told["data"]
 
-    def plan(self) -> Plan:
-        assets = study_assets(resolve({}, home=self.home.root))
-        return plan(assets, self.instance, failed=failed_attempts(self.instance))
-
     def is_fresh(self) -> bool:
         """Nothing is out of date, and nothing runs."""
-        if self.instance.get_run_records(dg.RunsFilter(statuses=IN_FLIGHT), limit=1):
-            return False
-        made = self.plan()
-        return bool(made.states) and not any(made.reasons.values())
+        return is_fresh(self.instance, study_assets(resolve({}, home=self.home.root)))
 
     def made(self, since: float = 0) -> Counter[str]:
         """How often each step was made, `level/fold_model[2]`, from a point in time on."""

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import yaml
 
-from benchmarks.killing import KEY, Kill, disturbed
+from benchmarks.disturbance import KEY, Kill, disturbed
 from hnp_pipeline.study import PROFILES
 from hnp_pipeline.tables import content_hash_of
 
