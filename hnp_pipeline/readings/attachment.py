@@ -31,6 +31,8 @@ _LOOSE = frozenset(
         "번",
     }
 )
+_MOVED = ("이동", "연장", "전위", "뻗", "내려", "올라", "확장", "파급")
+_ALIKE = frozenset({"similar", "identical", "comparable", "compared", "relative"})
 VERBS = ("compress", "imping", "encroach", "narrow", "contact", "displac", "indent", "involve", "touch")
 
 
@@ -174,10 +176,12 @@ def _stretch(tokens: list[Token], i: int) -> tuple[int, int]:
 
 
 def destinations(tokens: list[Token]) -> set[int]:
-    """Levels that something only extends to (`migrating down to the L5-S1 level`)."""
+    """Levels that something only extends to (`migrating down to the L5-S1 level`), or is set beside (`larger than L4-5`)."""
     out = set()
     for j, t in enumerate(tokens):
         if t.kind is K.LEVEL:
+            if _reached(tokens, j) or _beside(tokens, j):
+                out.add(j)
             back = tokens[max(0, j - 4) : j]
             to = next((k for k, x in enumerate(back) if x.kind is K.TO or x.word.startswith("reach")), None)
             near = to is not None and all(
@@ -186,3 +190,22 @@ def destinations(tokens: list[Token]) -> set[int]:
             if near and any(x.kind is K.MOVES for x in tokens[:j]):
                 out.add(j)
     return out
+
+
+def _reached(tokens: list[Token], level: int) -> bool:
+    """`하방으로 이동하여 L5-S1 추간판 높이까지 도달함`."""
+    moved = any(t.word.startswith(_MOVED) for t in tokens[max(0, level - 4) : level])
+    return moved and any(t.word.endswith("까지") for t in tokens[level + 1 : level + 4])
+
+
+def _beside(tokens: list[Token], level: int) -> bool:
+    """`a bulge similar to L3-4`, `larger than that at L4-5`: the level is named for comparison only."""
+    j = level - 1
+    while j > 0 and (tokens[j].kind in (K.AT, K.THE) or tokens[j].word in ("level", "one")):
+        j -= 1
+    if j < 1 or tokens[j].word not in ("to", "as", "than", "with") or _owns(tokens, level):
+        return False
+    before = tokens[max(0, j - 4) : j]
+    if tokens[j].word == "than":
+        return not any(t.kind is K.EXCEPT or t.word in ("other", "rather", "more") for t in before)
+    return any(t.word in _ALIKE for t in before)

@@ -10,7 +10,7 @@ _ASIDE = (
     r"(?: (?:and|/) \w+)?(?:[ -](?:history|hx|info(?:rmation)?|details?|data|indications?|presentation|findings?|diagnosis"
     r"|dx|impression|notes?|question|context|background|symptoms?|summary|concern|features))?"
     r"|(?:present |past |brief )?(?:history|hx)(?: of present illness)?|h/o|hpi|pmh|psh|p/i|c[./]?\s?[ci]\.?|chief complaints?|complaints?"
-    r"|symptoms?|indications?(?: for (?:exam(?:ination)?|study))?|reason(?: for (?:the )?(?:exam(?:ination)?|study|visit|referral|request|mri|test))?"
+    r"|symptoms?|ind|indications?(?: for (?:exam(?:ination)?|study))?|reason(?: for (?:the )?(?:exam(?:ination)?|study|visit|referral|request|mri|test))?"
     r"|referr(?:al|ed)(?: (?:diagnosis|reason|note|information))?|request(?:ed)?(?: for)?|ordered(?: for)?|(?:mri?|exam|study|done|performed) for|presentation|background"
     r"|technique|protocol|procedure|sequences?|methods?|scan|exam(?:ination)?|study|modality|contrast"
     r"|old (?:study|mri|exam|scan|imaging|report)|comparisons?(?: (?:study|studies|exams?))?|compared? (?:with|to)|prior (?:study|studies|mri|exams?|imaging|report)"
@@ -42,7 +42,7 @@ _LUMBAR = rf"(?:mri?\s?(?:of\s)?(?:the\s)?)?(?:lumbar|lumbo-?\s?sacral|lss?|l[\s
 _HEADER = re.compile(
     rf"(?:^|(?<=\n)|(?<=[.;\])>?!])(?=\s)|(?<=\s)(?=[\[<{{]))[\s\[<(*#=\-.{{]*(?:\d+[.)]\s*)?"
     rf"(?:(?P<aside>{_ASIDE})|(?P<findings>{_FINDINGS})|(?P<conclusion>{_CONCLUSION})|(?P<elsewhere>{_ELSEWHERE})|(?P<lumbar>{_LUMBAR})|(?P<dated>{_DATED}(?=\s*:)))"
-    rf"\s*(?:\([^)\n]{{0,40}}\)\s*)?(?:(?P<mark>[:>\]=)]+(?:\s*[:\-])?|\s-\s)|(?=\n|$))"
+    rf"\s*(?:\([^)\n]{{0,40}}\)\s*)?\.?(?:(?<!\.)|(?=\s?:))(?:(?P<mark>[:>\]=)]+(?:\s*[:\-])?|\s-\s)|(?=\n|$))"
 )
 _LEVEL_LINE = re.compile(
     r"\s*[-*.]?\s*(?:\d[.)]\s*)?(?:at\s)?l\s?\d\s?[-/~]\s?(?:l|s)?\s?\d\b[^:\n]{0,12}(?::|$)"

@@ -22,6 +22,9 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         tokens = tokens[:aside]  # same as above, with compression of the root
     kinds = {t.kind for t in tokens}
     content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
+    if state.dangling and not kinds & {K.BULGE, K.NORMAL, K.NEGATION, K.NEGATED, K.NOT} and _of_it(tokens):
+        settle(state, union(state, [t for t in tokens if t.mention is not None][:1]))
+        return  # There is an extrusion. It arises from L3-4 and reaches the body of L3.
     if content:
         if K.NORMAL not in content and not any(t.mention is not None for t in tokens):
             state.dangling = False  # HNP: and levels below; bulge: and levels below
@@ -88,6 +91,12 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             last.says = -1
         elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
             last.past = False
+
+
+def _of_it(tokens: list[Token]) -> bool:
+    """Whether a clause says where the thing is that was named before (`It arises from L3-4`, `The fragment lies at L4-5`)."""
+    spoken = any(t.word in ("it", "this", "they", "fragment") for t in tokens[:2])
+    return spoken and any(t.mention is not None for t in tokens)
 
 
 def _take_back(state: State, lead: Token | None, tokens: list[Token]) -> None:

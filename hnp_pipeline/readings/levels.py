@@ -24,8 +24,8 @@ _WIDE = re.compile(
     rf"""(?P<all>\b(?:all|every|each)\b(?:\ of)?(?:\ (?:the|five|5|lumbar|visuali[sz]ed|imaged|examined|single|these))*\ {_NOUN}
       (?:\ of\ the\ lumbar\ spine)?|\bthroughout\b(?:\ the)?(?:\ (?:entire|whole))?(?:\ lumbar)?(?:\ (?:spine|levels|discs))?
       |\b(?:entire|whole)\ lumbar\ (?:spine|levels|discs)|\bpan-?lumbar
-      |(?:모든|전체|각|전\ |(?<![가-힣])전)\ ?(?:요추|lumbar)\ ?(?:추간판|디스크|레벨|level|분절|부위|마디|구간)?
-      |(?:모든|전체|각|(?<![가-힣])전)\ ?(?:추간판|디스크|레벨|levels?|분절|마디|구간|disc|추간)
+      |(?:모든|전체|(?<!각)각(?!각)|전\ |(?<![가-힣])전)\ ?(?:요추|lumbar)\ ?(?:추간판|디스크|레벨|level|분절|부위|마디|구간)?
+      |(?:모든|전체|(?<!각)각(?!각)|(?<![가-힣])전)\ ?(?:추간판|디스크|레벨|levels?|분절|마디|구간|disc|추간)
       |요추\ ?(?:부)?(?:의)?\ ?(?:전체|전반|전\ ?(?:레벨|분절|구간)|모든\ (?:추간판|레벨|분절|마디|구간)))
     |(?P<rest>\b(?:(?:all|any|every)\ )?(?:the\ )?(?:other|remaining|rest\ of\ the|remainder\ of\ the)
         (?:\ (?:four|three|two|lumbar|visuali[sz]ed))*\ {_NOUN}|(?<!described\ )(?<!reported\ )(?<!diagnosed\ )\belsewhere\b

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from hnp_pipeline.readings.answers import answer_levels, bar_denied_levels, read_marks
 from hnp_pipeline.readings.attachment import (
+    NAMED,
     attach,
     coordinated,
     destinations,
@@ -92,6 +93,9 @@ def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Tok
         if t.kind in (K.STOP, K.BUT):
             clauses.append((t, []))
             continue
+        if t.kind is K.COMMA and after is not None and _relative_ends(clauses[-1][1], after):
+            clauses.append((None, []))
+            continue
         clauses[-1][1].append(t)
         if (
             t.korean
@@ -110,6 +114,12 @@ def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Tok
             ):  # …있음 L5-S1은: a sentence without its full stop
                 clauses.append((None, []))
     return [(lead, clause) for lead, clause in clauses if clause]
+
+
+def _relative_ends(clause: list[Token], after: Token) -> bool:
+    """`Unlike L4-5, where there is an extrusion, L5-S1 shows a bulge`: the second comma ends what is said of L4-5."""
+    relative = bool(clause) and clause[0].word == "where" and after.kind is K.LEVEL
+    return relative and any(t.kind in NAMED for t in clause) and not any(t.mention for t in clause)
 
 
 def _end_subordinate(unit: list[Token]) -> None:
