@@ -8,6 +8,7 @@ SHORT = [
     ["benchmarks.training"],
     ["benchmarks.intervals", "speed"],
     ["benchmarks.gradcam"],
+    ["benchmarks.readings"],
     ["benchmarks.cohort"],
     ["benchmarks.truth"],
 ]

@@ -127,6 +127,8 @@ def _resolved_before(tokens: list[Token], i: int) -> bool:
         kind = tokens[j].kind
         if kind is K.RESOLVED:
             return not tokens[j].korean
+        if kind is K.SEEN and tokens[j - 1].kind is K.PRIOR:
+            continue  # resorption of the previously seen fragment
         if kind not in (*FILL, K.AT, K.PRIOR, K.LEVEL, K.FINDING):
             return False
     return False
@@ -137,9 +139,12 @@ def _denied_after(tokens: list[Token], i: int) -> bool:
     level = any(t.kind is K.LEVEL for t in tokens[segment_start(tokens, i) : i])
     described = any(t.kind is K.DESCRIPTION for t in tokens[max(0, i - 3) : i])
     crossed = False
+    aside = _said_by(tokens, i)
     for j in range(i + 1, len(tokens)):
         t = tokens[j]
         kind = t.kind
+        if j in aside:
+            continue
         if kind is K.NEGATED and not t.korean and _of_the_past(tokens, i, j):
             continue
         following = next((x for x in tokens[j + 1 :] if x.kind not in (*FILL, K.LEVEL)), None)
@@ -182,6 +187,15 @@ def _denied_after(tokens: list[Token], i: int) -> bool:
         elif kind in (K.LEVEL, K.FINDING) and persisted:
             return False
     return False
+
+
+def _said_by(tokens: list[Token], i: int) -> range:
+    """The aside of `herniation, as questioned by the clinician, is not present`."""
+    for j in range(i + 1, len(tokens) - 1):
+        if tokens[j].kind is K.COMMA and tokens[j + 1].word == "as":
+            end = next((k for k in range(j + 2, len(tokens)) if tokens[k].kind is K.COMMA), j)
+            return range(j, end + 1) if end > j else range(0)
+    return range(0)
 
 
 def _of_the_past(tokens: list[Token], i: int, j: int) -> bool:

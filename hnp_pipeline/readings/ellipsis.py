@@ -20,6 +20,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         t.kind in (K.BULGE, K.NORMAL, K.LEVEL) for t in tokens[aside:]
     ):
         tokens = tokens[:aside]  # same as above, with compression of the root
+    elif lead is not None and lead.kind is K.BUT and _there(tokens[:aside]):
+        tokens = tokens[:aside]  # but present at L5-S1, where it contacts the root
     kinds = {t.kind for t in tokens}
     content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
     if state.dangling and not kinds & {K.BULGE, K.NORMAL, K.NEGATION, K.NEGATED, K.NOT} and _of_it(tokens):
@@ -91,6 +93,11 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             last.says = -1
         elif last.past and kinds & {K.PERSIST, K.SEEN} and not denies:
             last.past = False
+
+
+def _there(tokens: list[Token]) -> bool:
+    """`present at L5-S1`."""
+    return any(t.mention is not None for t in tokens) and any(t.kind in (K.ATTEST, K.SEEN) for t in tokens)
 
 
 def _of_it(tokens: list[Token]) -> bool:

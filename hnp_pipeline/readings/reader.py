@@ -211,7 +211,7 @@ def _read_claim(
     i = claim.index
     inside = i in excepted.span
     out = barred if inside else barred | excepted.levels
-    normal = any(t.kind in (K.NORMAL, K.NEGATED) for t in tokens)
+    normal = any(t.kind in (K.NORMAL, K.NEGATED) for j, t in enumerate(tokens) if j not in excepted.span)
     if claim.says > 0 and i < excepted.span.start and excepted.levels and normal:
         # disc protrusion, L4-5 외 다른 level은 정상
         others = {k for k, t in enumerate(tokens) if t.kind is K.LEVEL and k > i}
