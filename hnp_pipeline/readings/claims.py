@@ -222,8 +222,11 @@ def _hedged(tokens: list[Token], i: int) -> bool:
         ):
             break
     other = False
+    aside = _said_by(tokens, i)
     for j in range(i + 1, len(tokens)):
         t = tokens[j]
+        if j in aside:
+            continue
         if t.kind is K.HEDGE:
             # r/o L5 root compression
             of_other = (

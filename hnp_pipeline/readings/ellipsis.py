@@ -86,8 +86,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         leans = any(t.kind is K.PRONOUN or t.word in ("which", "now", "since", "현재") for t in tokens[:2])
         sought = lead is not None and lead.word in ("but", "however", "yet") and only_denies(tokens)
         sought = sought and bool(kinds & {K.SEEN, K.ATTEST, K.NEGATED})  # looked for but not found
-        none = state.heading is None and (
-            sought or (state.meant and denies and any(t.word == "none" for t in tokens[:2]))
+        none = sought or (
+            state.heading is None and state.meant and denies and any(t.word == "none" for t in tokens[:2])
         )
         if none or (leans and denies and kinds & {K.SEEN, K.ATTEST, K.NEGATED}):
             last.says = -1
