@@ -34,6 +34,9 @@ _UNLIKE = re.compile(
 )
 _KEYED = re.compile(r"(?<=[^\n|])\s\|\s(?=[^\W\d_][^\W\d_ ]{1,20}:)")  # disc: … | canal: …
 _NUMBER_SIGN = re.compile(r"(?<=[^\n])\s#\d{1,2}[.):]?\s")  # … #2 L4-5
+_NUMBER_DASH = re.compile(
+    r"(?:^|(?<=\n)|(?<=[^\s\dlLsS,/~-]\s))\s?[1-9]\s?-\s?(?=[lL]\s?\d\s?[-/]\s?[lLsS]?\s?\d)"
+)  # 2-L5/S1
 _LINE_BREAK = re.compile(
     r"(?:<br\s?/?>|</?(?:p|div|tr|li|ul|ol|table|h\d)(?:\s[^<>]{0,200})?>|_x000D_|\\r\\n|\\n|/{2,})\n?",
     re.IGNORECASE,
@@ -84,7 +87,7 @@ def normalise(text: str) -> str:
         text = _TABBED.sub(lambda m: m.group().replace("\t", " | "), text)
     text = _TERM_ALONE.sub(r"\1:", text)
     text = _TORN.sub("", _SPACES.sub(" ", text))
-    text = _NUMBER_SIGN.sub("\n", text)
+    text = _NUMBER_DASH.sub("\n", _NUMBER_SIGN.sub("\n", text))
     text = _UNLIKE.sub(r"\1;", _KEYED.sub("; ", text))
     return _EMPTY_LINES.sub("\n\n", text)
 

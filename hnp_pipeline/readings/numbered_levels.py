@@ -37,6 +37,7 @@ _RANGE = re.compile(
 _MEASURE = re.compile(
     r"\s?(?:mm|cm|㎜|x\s?\d|\*|%|w(?:ee)?ks?\b|days?\b|months?\b|y(?:ea)?rs?\b|hours?\b|times\b|개월|주(?!변|위)|일\b|년|회)"
 )
+_SIZE = re.compile(r"(?:\s?[-~x*]\s?\d+(?:\.\d+)?)*\s?(?:mm|cm|㎜)\b|\s?x\s?\d")  # L 6 cm: to the left
 _ITEM = re.compile(r"[.)](?!\d)")
 _LUMBAR_AFTER = re.compile(
     r"\s?(?:번|요추|lumbar|level\b|disc\b|disk\b|interspace|intervertebral|추간|디스크|간(?![가-힣])|레벨|hnp|hivd|:)"
@@ -97,7 +98,8 @@ def _units(text: str) -> list[_Unit]:
             region = _REGIONS[m["suffix"].strip()]
         number = int(m["number"]) if m["number"] else _ORDINALS[m["ordinal"]]
         start, end = m.span()
-        if not region and _MEASURE.match(text, m.end("number") if m["number"] else end):
+        after = m.end("number") if m["number"] else end
+        if _SIZE.match(text, after) or (not region and _MEASURE.match(text, after)):
             continue
         if region == "l" and m["number"] and len(m["number"]) == 2 and number // 10 in range(1, 6):  # L45
             low, high = divmod(number, 10)

@@ -255,6 +255,12 @@ def _slash(tokens: list[Token], i: int, after: Token) -> Kind | None:
     return t.kind
 
 
+_OF_A_DISC = frozenset(
+    {"space", "spaces", "height", "signal", "bulge", "bulges", "bulging", "disease", "degeneration", "desiccation",
+     "dehydration", "level", "levels", "narrowing"}
+)  # fmt: skip
+
+
 def _idioms(tokens: list[Token]) -> None:
     """Give the words of a phrase the kind of the phrase: its first word carries it, the others become neutral."""
     i = 0
@@ -264,6 +270,8 @@ def _idioms(tokens: list[Token]) -> None:
             for parts, kind in known:
                 n = len(parts)
                 if n <= len(tokens) - i and all(tokens[i + j].word == parts[j] for j in range(1, n)):
+                    if kind is K.FINDING and i + n < len(tokens) and tokens[i + n].word in _OF_A_DISC:
+                        break  # residual disc space
                     tokens[i].kind = kind
                     tokens[i].end = tokens[i + n - 1].end
                     tokens[i].word = " ".join(parts)
