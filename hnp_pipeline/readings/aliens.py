@@ -4,6 +4,7 @@ from hnp_pipeline.readings.kinds import Kind
 from hnp_pipeline.readings.tokens import Token
 
 K = Kind
+_PIECES = frozenset({"골편", "골극", "골성", "낭종", "종양"})
 _PASSAGES = frozenset({"canal", "foramen", "foramina", "column"})
 
 
@@ -98,6 +99,8 @@ def _alien_after(tokens: list[Token], i: int) -> bool:
     n = len(tokens)
     word = tokens[i].word
     at = i + 1
+    if tokens[i].korean and at < n and tokens[at].word in _PIECES:
+        return True  # 후방 돌출 골편
     if at < n and tokens[at].kind is K.OPEN and any(t.kind is K.SCHMORL for t in tokens[at : at + 3]):
         return True
     if at < n and (tokens[at].kind is K.SCHMORL or tokens[at].word in ("pit", "pits")):

@@ -175,6 +175,20 @@ def _stretch(tokens: list[Token], i: int) -> tuple[int, int]:
     return start, end
 
 
+def of_another(tokens: list[Token], i: int, level: int) -> bool:
+    """Whether a level after a comma is where another finding is that stands there (`protrusion, stenosis at L4-5`)."""
+    comma = next((j for j in range(level - 1, i, -1) if tokens[j].kind is K.COMMA), None)
+    if comma is None or any(t.kind in (K.WITH, K.BY) for t in tokens[comma:level]):
+        return False
+    at = level - 1
+    while at > comma and tokens[at].kind in (K.THE, K.PLAIN):
+        at -= 1
+    own = next((j for j in range(at - 1, comma, -1) if tokens[j].kind in NAMED), None)
+    if own is None or tokens[at].kind is not K.AT or tokens[own].kind not in (K.OTHER, K.BULGE):
+        return False
+    return own == at - 1 or not tokens[own].word.startswith(VERBS)  # not: narrowing the canal at L4-5
+
+
 def destinations(tokens: list[Token]) -> set[int]:
     """Levels that something only extends to (`migrating down to the L5-S1 level`), or is set beside (`larger than L4-5`)."""
     out = set()

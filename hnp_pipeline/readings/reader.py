@@ -9,6 +9,7 @@ from hnp_pipeline.readings.attachment import (
     attach,
     coordinated,
     destinations,
+    of_another,
     pair_respectively,
 )
 from hnp_pipeline.readings.claims import Claim, judge
@@ -217,6 +218,8 @@ def _read_claim(
         others = {k for k, t in enumerate(tokens) if t.kind is K.LEVEL and k > i}
         out, inside = barred | (others - excepted.levels), True
     level = attach(tokens, i, out)
+    if level is not None and state.heading is not None and of_another(tokens, i, level):
+        level = None  # L3-S1: protrusions, mild stenosis at L4-5
     discs = _discs_of(state, tokens, level, before, out)
     if discs is None and claim.says == 1 and any(t.kind is K.REGION for t in tokens[max(0, i - 4) : i]):
         return
