@@ -57,14 +57,15 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
 
         name = context.partition_key
         rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "patient_key", "sha256"])
-        files = read_table(project.home.intake(name, "names"), ["image_id", "file"])
-        listed = _one_file_each(_shown(rows, tables.withdrawn()).join(files, "image_id"))
+        names = read_table(project.home.intake(name, "names"), ["image_id", "file"])
+        files = read_table(project.home.intake(name, "files"), ["file", "size", "mtime_ns"])
+        listed = _one_file_each(_shown(rows, tables.withdrawn()).join(names, "image_id").join(files, "file"))
         with told():
             folder = pa.scalar(str(project.collection(name)))
             paths = pc.binary_join_element_wise(folder, listed["file"], "/")
             summary = build_cache(
                 project.home.cache(name),
-                pa.table({"sha256": listed["sha256"], "path": paths}),
+                listed.drop_columns("file").append_column("path", paths),
                 study.imaging,
                 compute.spread(),
                 logged(context),
@@ -112,7 +113,7 @@ def _shown(rows: pa.Table, gone: pa.Table) -> pa.Table:
 
 def _one_file_each(rows: pa.Table) -> pa.Table:
     """One file for each content: the same picture can be delivered under several names."""
-    first = rows.sort_by([("sha256", "ascending"), ("file", "ascending")]).group_by(
-        "sha256", use_threads=False
-    )
-    return first.aggregate([("file", "first")]).rename_columns(["sha256", "file"]).sort_by("sha256")
+    columns = ["file", "size", "mtime_ns"]
+    ordered = rows.sort_by([("sha256", "ascending"), ("file", "ascending")])
+    first = ordered.group_by("sha256", use_threads=False).aggregate([(column, "first") for column in columns])
+    return first.rename_columns(["sha256", *columns]).sort_by("sha256")

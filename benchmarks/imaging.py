@@ -79,9 +79,8 @@ def listed(home: Path, known: pa.Table | None = None) -> tuple[pa.Table, pa.Tabl
     """The inspection, and the list that the cache is built from."""
     names = sorted(path.name for path in (home / "films").iterdir())
     table = inspect_files(home / "films", pa.array(names), known, MAXIMUM_PIXELS, os.cpu_count() or 1)
-    return table, pa.table(
-        {"sha256": table["sha256"], "path": [str(home / "films" / name) for name in names]}
-    )
+    paths = pa.array([str(home / "films" / name) for name in names])
+    return table, table.select(["sha256", "size", "mtime_ns"]).append_column("path", paths)
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -213,7 +213,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _cache(options: argparse.Namespace) -> int:
-    from hnp_pipeline.imaging.cache import list_caches, remove_old_caches
+    from hnp_pipeline.imaging.cache import remove_old_caches
+    from hnp_pipeline.imaging.listing import list_caches
     from hnp_pipeline.project import resolve
 
     project = resolve(os.environ, home=options.home)

@@ -23,8 +23,9 @@ from hnp_pipeline.cohort.matching import Sources, write_cohort
 from hnp_pipeline.errors import SettingsError, StepError, StudyError, TableError
 from hnp_pipeline.explanation import localisation
 from hnp_pipeline.home import Home
-from hnp_pipeline.imaging.cache import ImageCache, build_cache, list_caches, mend_cache
+from hnp_pipeline.imaging.cache import ImageCache, build_cache, mend_cache
 from hnp_pipeline.imaging.inspection import inspect_files
+from hnp_pipeline.imaging.listing import list_caches
 from hnp_pipeline.imaging.radiographs import RadiographFiles, write_radiographs
 from hnp_pipeline.intake.collection import TABLES_IN, open_collection
 from hnp_pipeline.intake.delivery import open_delivery

@@ -23,9 +23,11 @@ import pyarrow.compute as pc
 import yaml
 
 from hnp_pipeline.errors import StepError
+from hnp_pipeline.imaging.flushing import Flushing
+from hnp_pipeline.imaging.listing import SETTINGS, CacheInfo, cache_info, folders, list_caches
 from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
 from hnp_pipeline.imaging.sheet import write_sheet
-from hnp_pipeline.imaging.store import SHEET, UNUSABLE, ImageCache, ImageStore, read_index
+from hnp_pipeline.imaging.store import SHEET, ImageCache, ImageStore
 from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
@@ -33,18 +35,15 @@ from hnp_pipeline.study import Imaging
 from hnp_pipeline.tables import write_text
 
 __all__ = [
-    "CacheInfo",
     "CacheSummary",
     "ImageCache",
     "ImageStore",
     "build_cache",
     "forget_images",
-    "list_caches",
     "mend_cache",
     "remove_old_caches",
 ]
 
-_SETTINGS = "settings.yaml"
 _SECONDS_BETWEEN_SYNCS = 20.0  # the most work that a kill can cost
 
 
@@ -89,7 +88,8 @@ def build_cache(
 
     Args:
         directory: the collection's caches, `home.cache(collection)`.
-        images: columns sha256 and path; repeated content counts once.
+        images: columns sha256 and path; repeated content counts once. With size and mtime_ns, those of the file
+            when it was hashed: a file that still has both is not hashed again, as intake does not.
         settings: what the cache is made with; other settings make another cache beside it.
         spread: where images are made: so many threads of this process, or another way to have shards made.
         report: told how many are done.
@@ -103,8 +103,8 @@ def build_cache(
     with _building(directory, report):
         _forget_elsewhere(directory, settings, unique["sha256"])
         writer = CacheWriter(directory / settings.hash, settings.size)
-        if not (writer.folder / _SETTINGS).exists():
-            write_text(yaml.safe_dump(settings.model_dump(mode="json")), writer.folder / _SETTINGS)
+        if not (writer.folder / SETTINGS).exists():
+            write_text(yaml.safe_dump(settings.model_dump(mode="json")), writer.folder / SETTINGS)
         dropped = _drop(writer, unique["sha256"])
         there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
         todo = unique.filter(pc.invert(there))
@@ -143,7 +143,7 @@ def mend_cache(
 def forget_images(directory: Path, sha256: pa.Array) -> None:
     """Take these images out of all of a collection's caches, whatever their settings; their pixels are gone."""
     with _only_builder(directory):
-        for info in map(_info, _folders(directory)):
+        for info in map(cache_info, folders(directory)):
             if info.settings is not None:
                 writer = CacheWriter(info.folder, info.settings.size)
                 committed, there = writer.committed, writer.done["sha256"]
@@ -173,16 +173,18 @@ def _building(directory: Path, report: Report) -> Iterator[None]:
 
 
 def _unique(images: pa.Table) -> pa.Table:
-    """sha256 and path_first, by sha256: repeated content counts once."""
-    return images.group_by("sha256", use_threads=False).aggregate([("path", "first")]).sort_by("sha256")
+    """`images` by sha256: repeated content counts once."""
+    first = [(column, "first") for column in images.column_names if column != "sha256"]
+    unique = images.group_by("sha256", use_threads=False).aggregate(first)
+    return unique.rename_columns(["sha256", *(column for column, _ in first)]).sort_by("sha256")
 
 
 def _forget_elsewhere(directory: Path, settings: Imaging, listed: pa.ChunkedArray) -> None:
     """Take images that are no longer listed out of the caches of other settings."""
-    for folder in _folders(directory):
+    for folder in folders(directory):
         if folder.name == settings.hash:
             continue
-        info = _info(folder)
+        info = cache_info(folder)
         writer = CacheWriter(info.folder, info.settings.size) if info.settings else None
         if writer is None or not writer.committed:  # never finished, or not ours to read
             shutil.rmtree(info.folder)
@@ -207,7 +209,7 @@ def _complete(
     dropped: int,
     start: float,
 ) -> CacheSummary:
-    """Compute what is to do (sha256, path_first), and show readers the cache."""
+    """Compute what is to do (columns as `images`), and show readers the cache."""
     kept = writer.done.num_rows
     spread = OnThreads(spread) if isinstance(spread, int) else spread
     seconds = _add(writer, todo, settings, spread, report) if todo.num_rows else np.zeros(4)
@@ -224,7 +226,7 @@ def _complete(
 def _add(
     writer: CacheWriter, todo: pa.Table, settings: Imaging, spread: Spread, report: Report
 ) -> np.ndarray:
-    """Compute images (sha256, path_first) into the rows after those that are done; seconds by stage."""
+    """Compute images into the rows after those that are done; seconds by stage."""
     count, image_bytes = todo.num_rows, settings.size**2
     free = shutil.disk_usage(writer.folder).free
     if free < count * image_bytes:
@@ -232,20 +234,20 @@ def _add(
             f"the image cache of {count:,} images needs {count * image_bytes / 1e9:,.1f} GB and "
             f"{free / 1e9:,.1f} GB are free in {writer.folder}: make room and run again"
         )
-    shas, paths = todo["sha256"].to_pylist(), todo["path_first"].to_pylist()
+    shas, paths = todo["sha256"].to_pylist(), todo["path"].to_pylist()
+    inspected = _inspected(todo)
     first, told, seconds, synced = writer.done.num_rows, 0, np.zeros(4), time.monotonic()
 
     def tell(images: int) -> None:
         nonlocal told
         told += images
+        flushing.go_on()
         report(told / count, f"{told:,} of {count:,} images cached")
 
-    with writer.appending() as file:
+    with writer.appending() as file, Flushing(file) as flushing:
         shards = [
-            Shard(
-                shas[i : i + spread.images], paths[i : i + spread.images], writer.pixels, first + i, settings
-            )
-            for i in range(0, count, spread.images)
+            Shard(shas[part], paths[part], inspected[part], writer.pixels, first + part.start, settings)
+            for part in (slice(i, i + spread.images) for i in range(0, count, spread.images))
         ]
         for shard, made in zip(shards, spread(shards, tell), strict=True):
             seconds += made.seconds
@@ -256,21 +258,11 @@ def _add(
     return seconds
 
 
-@dataclass(frozen=True)
-class CacheInfo:
-    """A cache on the disk; `settings` is None where they cannot be read."""
-
-    folder: Path
-    collection: str
-    hash: str
-    settings: Imaging | None
-    images: int
-    bytes: int
-
-
-def list_caches(root: Path) -> list[CacheInfo]:
-    """Every cache of every collection under `home.cache`'s root, by collection and hash."""
-    return [_info(folder) for collection in _folders(root) for folder in _folders(collection)]
+def _inspected(images: pa.Table) -> list[tuple[int, int] | None]:
+    """What each file was when it was hashed, where that is known."""
+    if not {"size", "mtime_ns"} <= set(images.column_names):
+        return [None] * images.num_rows
+    return list(zip(images["size"].to_pylist(), images["mtime_ns"].to_pylist(), strict=True))
 
 
 def remove_old_caches(root: Path, keep: str) -> list[CacheInfo]:
@@ -280,21 +272,3 @@ def remove_old_caches(root: Path, keep: str) -> list[CacheInfo]:
         with _only_builder(info.folder.parent):
             shutil.rmtree(info.folder, ignore_errors=True)
     return old
-
-
-def _folders(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
-
-
-def _info(folder: Path) -> CacheInfo:
-    try:
-        text = (folder / _SETTINGS).read_text(encoding="utf-8")
-        settings = Imaging.model_validate(yaml.safe_load(text))
-    except (OSError, ValueError, yaml.YAMLError):
-        settings = None
-    try:
-        images = read_index(folder / "index.parquet").num_rows
-    except UNUSABLE:
-        images = 0
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    return CacheInfo(folder, folder.parent.name, folder.name, settings, images, size)

@@ -30,6 +30,7 @@ class Shard:
     Attributes:
         sha256: of each file, n.
         paths: of each file, n.
+        inspected: size in bytes and time of change in ns of each file when it was hashed, n; None where unknown.
         pixels: the file that takes them, which is there.
         row: where in it the first image goes, counted in images.
         settings: what they are made with.
@@ -37,6 +38,7 @@ class Shard:
 
     sha256: list[str]
     paths: list[str]
+    inspected: list[tuple[int, int] | None]
     pixels: Path
     row: int
     settings: Imaging
@@ -100,9 +102,8 @@ def make_shard(shard: Shard, threads: int, tell: Callable[[int], None] | None = 
     descriptor = os.open(shard.pixels, os.O_RDWR | os.O_CLOEXEC)
 
     def make(i: int) -> _MadeImage:
-        return _make(
-            shard.sha256[i], Path(shard.paths[i]), shard.settings, descriptor, (shard.row + i) * size
-        )
+        data = shard.sha256[i], Path(shard.paths[i]), shard.inspected[i]
+        return _make(*data, shard.settings, descriptor, (shard.row + i) * size)
 
     made = []
     try:
@@ -126,13 +127,22 @@ class _MadeImage(NamedTuple):
     seconds: tuple[float, float, float, float]  # read, decode, CLAHE, write
 
 
-def _make(sha256: str, path: Path, settings: Imaging, pixels_file: int, offset: int) -> _MadeImage:
-    """One image from its file to its place among the pixels."""
+def _make(
+    sha256: str,
+    path: Path,
+    inspected: tuple[int, int] | None,
+    settings: Imaging,
+    pixels_file: int,
+    offset: int,
+) -> _MadeImage:
+    """One image from its file to its place among the pixels; hashed, unless nothing says that it may have changed."""
     times = [time.perf_counter()]
     try:
         with open_regular(path) as file:
+            status = os.fstat(file.fileno())
             data = file.readall()
-        if hashlib.sha256(data).hexdigest() != sha256:
+        same = inspected == (status.st_size, status.st_mtime_ns) and len(data) == status.st_size
+        if not same and hashlib.sha256(data).hexdigest() != sha256:
             raise UnreadableImageError("changed since it was inspected")
         times.append(time.perf_counter())
         header = read_header(data, maximum_pixels=2**40)  # the limit was intake's to ask

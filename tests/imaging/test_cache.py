@@ -23,13 +23,13 @@ from hnp_pipeline.imaging.cache import (
     ImageCache,
     build_cache,
     forget_images,
-    list_caches,
     mend_cache,
     remove_old_caches,
 )
 from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
+from hnp_pipeline.imaging.listing import list_caches
 from hnp_pipeline.imaging.store import SHEET
 from hnp_pipeline.study import Imaging
 
@@ -207,6 +207,22 @@ def test_a_file_that_changed_since_stops_the_build(directory, images, tmp_path) 
     assert len(ImageCache.open(directory, SETTINGS)) == 10
     build(directory, images.slice(0, 10))
     assert holds(directory, images.slice(0, 10))
+
+
+def test_a_file_that_nothing_says_has_changed_is_not_hashed_again(directory, tmp_path) -> None:
+    """As intake takes it: by size and time of change. `hnp cache --verify` finds what they hide."""
+    path = tmp_path / "a.jpg"
+    data, other = (encoded(radiograph(300, 200, i)).ljust(50_000, b"\0") for i in range(2))
+    path.write_bytes(data)
+    found = inspect_files(tmp_path, pa.array(["a.jpg"]), None, 10**8, 1)
+    listed = found.select(["sha256", "size", "mtime_ns"]).append_column("path", pa.array([str(path)]))
+    path.write_bytes(other)
+    with pytest.raises(StepError, match="changed since it was inspected"):
+        build(directory, listed)
+    os.utime(path, ns=(0, found["mtime_ns"][0].as_py()))
+    assert build(directory, listed) == (1, 0, 0)
+    path.write_bytes(data)  # touched, with the content that it had
+    assert build(directory, listed, SETTINGS.model_copy(update={"clahe_clip_limit": 3.0})) == (1, 0, 0)
 
 
 def test_a_full_disk_leaves_the_earlier_cache(directory, images) -> None:
