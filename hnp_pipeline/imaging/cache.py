@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +27,13 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging.flushing import Flushing
 from hnp_pipeline.imaging.listing import SETTINGS, CacheInfo, cache_info, folders, list_caches
 from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
-from hnp_pipeline.imaging.sheet import write_sheet
-from hnp_pipeline.imaging.store import SHEET, ImageCache, ImageStore
+from hnp_pipeline.imaging.sheet import draw_sheet
+from hnp_pipeline.imaging.store import SHEET, ImageCache, ImageStore, map_pixels
 from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.study import Imaging
-from hnp_pipeline.tables import write_text
+from hnp_pipeline.tables import replacing, write_text
 
 __all__ = [
     "CacheSummary",
@@ -213,14 +214,22 @@ def _complete(
     kept = writer.done.num_rows
     spread = OnThreads(spread) if isinstance(spread, int) else spread
     seconds = _add(writer, todo, settings, spread, report) if todo.num_rows else np.zeros(4)
-    changed = not writer.committed
-    if changed:
-        writer.commit()
-    if changed or not (writer.folder / SHEET).exists():
-        write_sheet(ImageCache.open(writer.folder.parent, settings), writer.folder)
+    _show(writer)
     inverted = pc.sum(writer.done["inverted"]).as_py() or 0
     took = time.perf_counter() - start
     return CacheSummary(todo.num_rows, kept, dropped, inverted, took, *(float(s) for s in seconds))
+
+
+def _show(writer: CacheWriter) -> None:
+    """Let readers see what is done, and people a sheet of it, which is drawn while the disk is at work."""
+    wanted = writer.done.num_rows > 0 and not (writer.committed and (writer.folder / SHEET).exists())
+    with ThreadPoolExecutor(1) as beside:
+        sheet = beside.submit(draw_sheet, map_pixels(writer.folder, writer.done)) if wanted else None
+        if not writer.committed:
+            writer.commit()
+        if sheet is not None:
+            with replacing(writer.folder / SHEET) as temporary:
+                temporary.write_bytes(sheet.result())
 
 
 def _add(

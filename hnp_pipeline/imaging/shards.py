@@ -158,11 +158,12 @@ def _make(
     view = memoryview(pixels.data).cast("B")
     checksum = zlib.crc32(view)
     while view:  # a map would die of a full disk; this says so
-        written = os.pwrite(pixels_file, view, offset)
-        view, offset = view[written:], offset + written
+        done = os.pwrite(pixels_file, view, offset)
+        view, offset = view[done:], offset + done
     times.append(time.perf_counter())
-    read, decode, clahe, write = np.diff(times).tolist()
-    return _MadeImage(checksum, inverted, (read, decode, clahe, write))
+    begun, read, decoded, prepared, written = times
+    seconds = (read - begun, decoded - read, prepared - decoded, written - prepared)
+    return _MadeImage(checksum, inverted, seconds)
 
 
 @contextmanager

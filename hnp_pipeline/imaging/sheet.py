@@ -1,28 +1,23 @@
 """A few pictures of a cache on one sheet, for a person to see what the networks will see."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
-from hnp_pipeline.imaging.store import SHEET, ImageCache
-from hnp_pipeline.tables import replacing
-
 _COLUMNS, _ROWS = 5, 2
+_SIDE = 256  # pixels of a picture, at most
 
 
-def write_sheet(cache: ImageCache, folder: Path) -> None:
-    """Write ten pictures, evenly out of the whole cache, into its folder as one JPEG; nothing where it holds none.
+def draw_sheet(images: np.ndarray) -> bytes:
+    """Ten pictures, evenly out of all (uint8, n × size × size), as one JPEG.
 
-    The sheet goes with the first picture that leaves the cache (`CacheWriter.keep`), until it is written again.
+    It is the builder's to delete with the first picture that leaves the cache, until it is drawn again.
     """
-    if not len(cache):
-        return
     shown = _COLUMNS * _ROWS
-    chosen = np.unique(np.linspace(0, len(cache) - 1, shown).astype(int))
-    side = cache.images.shape[1]
+    chosen = np.unique(np.linspace(0, len(images) - 1, shown).astype(int))
+    size = images.shape[1]
+    side = size // -(-size // _SIDE)  # by a whole number, which is ten times as fast
     places = np.zeros((shown, side, side), np.uint8)
-    places[: len(chosen)] = cache.images[chosen]
+    for place, image in zip(places, images[chosen], strict=False):
+        cv2.resize(image, (side, side), dst=place, interpolation=cv2.INTER_AREA)
     sheet = places.reshape(_ROWS, _COLUMNS, side, side).swapaxes(1, 2).reshape(_ROWS * side, _COLUMNS * side)
-    with replacing(folder / SHEET) as temporary:
-        temporary.write_bytes(cv2.imencode(".jpg", sheet)[1].tobytes())
+    return cv2.imencode(".jpg", sheet)[1].tobytes()
