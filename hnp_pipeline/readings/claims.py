@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hnp_pipeline.readings.kinds import Kind
 from hnp_pipeline.readings.past import confirmed, of_history, of_the_past, segment_start, why_operated
-from hnp_pipeline.readings.tokens import FILL, Token, until
+from hnp_pipeline.readings.tokens import FILL, Token, has, until
 
 K = Kind
 _FINDINGS = (K.FINDING, K.BULGE, K.OTHER)
@@ -237,6 +237,8 @@ def _hedged(tokens: list[Token], i: int) -> bool:
             return not other and not of_other
         if t.kind is K.OR and any(x.kind is K.BULGE for x in tokens[j : j + 4]):
             return True
+        if t.korean and t.kind is K.WITH and has(tokens, j + 1, j + 2, K.HEDGE):
+            continue  # 돌출 동반 가능성 있음
         if t.kind in (K.STOP, K.BUT, K.WITH, K.BY) or (t.kind is K.FINDING and j > i + 1):
             break
         next_level = j + 1 < len(tokens) and tokens[j + 1].kind is K.LEVEL

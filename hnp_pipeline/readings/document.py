@@ -10,7 +10,7 @@ _ASIDE = (
     r"(?: (?:and|/) \w+)?(?:[ -](?:history|hx|info(?:rmation)?|details?|data|indications?|presentation|findings?|diagnosis"
     r"|dx|impression|notes?|question|context|background|symptoms?|summary|concern|features))?"
     r"|(?:present |past |brief )?(?:history|hx)(?: of present illness)?|h/o|hpi|pmh|psh|p/i|c[./]?\s?[ci]\.?|chief complaints?|complaints?"
-    r"|symptoms?|ind|indications?(?: for (?:exam(?:ination)?|study))?|reason(?: for (?:the )?(?:exam(?:ination)?|study|visit|referral|request|mri|test))?"
+    r"|symptoms?|indi?c?|indications?(?: for (?:exam(?:ination)?|study))?|reason(?: for (?:the )?(?:exam(?:ination)?|study|visit|referral|request|mri|test))?"
     r"|referr(?:al|ed)(?: (?:diagnosis|reason|note|information))?|request(?:ed)?(?: for)?|ordered(?: for)?|(?:mri?|exam|study|done|performed) for|presentation|background"
     r"|technique|protocol|procedure|sequences?|methods?|scan|exam(?:ination)?|study|modality|contrast"
     r"|old (?:study|mri|exam|scan|imaging|report)|comparisons?(?: (?:study|studies|exams?))?|compared? (?:with|to)|prior (?:study|studies|mri|exams?|imaging|report)"

@@ -1,5 +1,7 @@
 """Clauses without a herniation of their own that say something of the last: `L5-S1: same`, `L5-S1 does not`."""
 
+import itertools
+
 from hnp_pipeline.readings.claims import Claim
 from hnp_pipeline.readings.kinds import Kind
 from hnp_pipeline.readings.korean_idioms import JUDGED
@@ -10,6 +12,9 @@ K = Kind
 _BACK = frozenset({"recurrence", "recurred", "recur", "재발", "잔존"})
 _BUT_WAS = tuple(was + but for was in "었였했됐" for but in ("으나", "지만", "는데"))
 _ALIKE = frozenset({"similar", "identical", "comparable", "like"})
+_BARE = (K.NORMAL, K.PLAIN, K.ARTICLE, K.THE, K.SEEN)
+_STUDY = frozenset({"mri", "mr", "study", "exam", "examination", "scan", "임", "판독"})
+_NOT_NOUNS = ("상", "에서", "에는", "에도", "지", "도", "은", "는", "이", "가", "수")
 _FELT = ("pain", "symptom", "sciatica", "통증", "증상")
 
 
@@ -33,6 +38,8 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         if not any(t.mention is not None for t in tokens):
             _take_back(state, lead, tokens)
         state.claim = 0 if K.BULGE in kinds else -1 if K.NORMAL in kinds else state.claim
+        if state.heading is None and discs_are_normal(tokens):
+            record(state, Claim(0, -1, False), None)
         return
     levels = [t for t in tokens if t.mention is not None]
     denies = bool(kinds & {K.NEGATION, K.NEGATED, K.NOT})
@@ -95,6 +102,18 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
             last.past = False
 
 
+def discs_are_normal(tokens: list[Token]) -> bool:
+    """`No abnormal finding in the lumbar discs`, `lumbar discs are normal`, `Normal study`: of all of them."""
+    if any(t.mention is not None or t.kind is K.NOT for t in tokens):
+        return False
+    others = [t for t in tokens if t.kind in (K.OTHER, K.BULGE)]
+    normal = any(t.kind is K.NORMAL for t in tokens) and not others
+    if any(t.word in ("discs", "disks") or (t.korean and t.kind is K.DISC) for t in tokens):
+        denied = any(t.kind is K.NEGATION for t in tokens[:4])
+        return normal or (denied and all(t.word.startswith("abnormal") for t in others))
+    return normal and all(t.kind in _BARE or t.word in _STUDY or not t.word.isalnum() for t in tokens)
+
+
 def _there(tokens: list[Token]) -> bool:
     """`present at L5-S1`."""
     return any(t.mention is not None for t in tokens) and any(t.kind in (K.ATTEST, K.SEEN) for t in tokens)
@@ -141,9 +160,19 @@ def only_denies(tokens: list[Token]) -> bool:
     kinds = (*denials, K.SEEN, K.ATTEST, K.AT, K.THE, K.COLON, K.PLAIN, None)
     if [t.word for t in tokens] == ["no", "definite"]:
         return False  # no definite, though possible, bulging
+    if any(_of_its_own(t, after) for t, after in itertools.pairwise(tokens)):
+        return False
     return (
         len(tokens) <= 8 and any(t.kind in denials for t in tokens) and all(t.kind in kinds for t in tokens)
     )
+
+
+def _of_its_own(t: Token, after: Token) -> bool:
+    """Whether two words deny something that is no herniation (`no hydronephrosis`, `수신증 없음`)."""
+    if t.kind is K.NEGATION and after.kind is None:
+        return t.word in ("no", "without", "w/o") and after.word.isascii() and after.word.isalpha()
+    noun = t.kind is None and t.korean and len(t.word) > 1 and not t.word.endswith(_NOT_NOUNS)
+    return noun and after.kind is K.NEGATED and after.word.startswith("없")
 
 
 def read_too(state: State, tokens: list[Token], claims: list[Claim]) -> None:

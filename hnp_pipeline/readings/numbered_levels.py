@@ -53,6 +53,8 @@ _BETWEEN_BEFORE = re.compile(r"(?:between|사이|(?:level|disc|disk|interspace)\
 _BETWEEN_AFTER = re.compile(
     r"\s*(?:번)?\s*(?:vertebra\w*|bodies|추체|척추)?\s*(?:의\s*)?(?:사이|간(?![가-힣])|추간|interspace)"
 )
+_HEADING_BEFORE = re.compile(r"(?:^|[.;,\n])\s*$")
+_HEADING_AFTER = re.compile(r"\s?[-:]\s")  # 5/1 - protrusion
 _ROOTS_AFTER = re.compile(r"\s*(?:exit\w*\s+|travers\w+\s+|descending\s+|spinal\s+)?(?:nerve|root|radicul)")
 _BODIES_AFTER = re.compile(
     r"\s*(?:vertebra|bod(?:y|ies)\b|spinous|pedicle|추체|척추체|골절|fractur|compression fr)"
@@ -152,6 +154,11 @@ def _resolve_regions(text: str, run: list[_Unit], mentions: list[Mention]) -> No
             or _LUMBAR_AFTER.match(text, last.end)
             or _FINDING_BEFORE.search(text, max(here, first.start - 30), first.start)
             or (_LISTED_BEFORE.search(text, here, first.start) and any(m.start >= here for m in mentions))
+            or (
+                _HEADING_BEFORE.search(text, 0, first.start)
+                and _HEADING_AFTER.match(text, last.end)
+                and mentions
+            )
         )
         levels = pair and named and max(numbers) <= 6 and not _GRADE_BEFORE.search(text, here, first.start)
         ordinal = len(run) > 1 and any(u.region == "" for u in run) and max(numbers) <= 5  # 제4, 제5
@@ -204,7 +211,9 @@ def _chains(text: str, units: list[_Unit]) -> list[_Chain]:
             comma = (
                 between in (",", ", ") and bare and len(chains[-1]) == 1 and u.vertebra == last.vertebra + 1
             )
-            comma = comma or (between == "," and bare and u.vertebra == last.vertebra + 1)
+            comma = comma or (
+                between == "," and u.vertebra == last.vertebra + 1 and (bare or u.region == "s")
+            )
             side_by_side = (
                 between == " " and not bare and u.vertebra == last.vertebra + 1 and len(chains[-1]) == 1
             )

@@ -14,7 +14,13 @@ from hnp_pipeline.readings.attachment import (
 )
 from hnp_pipeline.readings.claims import Claim, judge
 from hnp_pipeline.readings.document import Sentence
-from hnp_pipeline.readings.ellipsis import lean_on_earlier, only_denies, read_new_one, read_too
+from hnp_pipeline.readings.ellipsis import (
+    discs_are_normal,
+    lean_on_earlier,
+    only_denies,
+    read_new_one,
+    read_too,
+)
 from hnp_pipeline.readings.exceptions import Excepted, exception
 from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
@@ -293,4 +299,6 @@ def _of_now(tokens: list[Token]) -> bool:
 def says_nothing(lower: str) -> bool:
     """Whether a sentence without levels has no word that could matter (`Features of muscle spasm.`)."""
     tokens = tokenise(lower, 0, len(lower), (), False)
-    return _WORTH.isdisjoint(t.kind for t in tokens) and not only_denies(tokens)
+    return (
+        _WORTH.isdisjoint(t.kind for t in tokens) and not only_denies(tokens) and not discs_are_normal(tokens)
+    )
