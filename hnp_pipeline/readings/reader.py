@@ -5,7 +5,6 @@ from functools import lru_cache
 
 from hnp_pipeline.readings.answers import answer_levels, bar_denied_levels, read_marks
 from hnp_pipeline.readings.attachment import (
-    NAMED,
     attach,
     coordinated,
     destinations,
@@ -26,13 +25,12 @@ from hnp_pipeline.readings.idioms import read_idioms
 from hnp_pipeline.readings.kinds import Kind
 from hnp_pipeline.readings.memory import State, record, resolve, settle, shorten, union
 from hnp_pipeline.readings.mentions import Mention
-from hnp_pipeline.readings.splitting import split_at_headings, split_lists
+from hnp_pipeline.readings.splitting import split_at_headings, split_clauses, split_lists
 from hnp_pipeline.readings.tokens import Token, tokenise
 
 K = Kind
 _MOST = 120  # words of one sentence that are read together; what is longer is no sentence
 _CONTENT = (K.LEVEL, K.FINDING, K.BULGE, K.OTHER, K.NORMAL)
-_COPULAS = frozenset({"is", "are", "was", "were", "has", "have", "bulges", "bulge"})
 _DOUBTFUL = ("possible exception of", "possibly", "perhaps")
 _WORTH = frozenset(
     {K.FINDING, K.BULGE, K.RESOLVED, K.PERSIST, K.DITTO, K.NEGATED, K.PRONOUN, K.PRIOR, K.RECURRENT, K.THE}
@@ -75,7 +73,7 @@ def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
     """Take in what stands under one heading of a sentence."""
     unit = split_lists(unit)
     bar_denied_levels(unit)
-    clauses = _clauses(unit, state.lower)
+    clauses = split_clauses(unit, state.lower)
     before = _trailing(state, clauses)  # levels of the clauses before
     for lead, clause in clauses:
         _read_clause(state, sentence, lead, clause, before)
@@ -90,56 +88,6 @@ def _read_unit(state: State, sentence: Sentence, unit: list[Token]) -> None:
         state.topic = resolve(state, mention)
     elif any(t.kind is K.LEVEL for t in unit):
         state.topic = None
-
-
-def _clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Token]]]:
-    """The clauses of a sentence, each with the word that leads it in."""
-    _end_subordinate(unit)
-    clauses: list[tuple[Token | None, list[Token]]] = [(None, [])]
-    for t, after in zip(unit, [*unit[1:], None], strict=True):
-        if t.kind in (K.STOP, K.BUT):
-            clauses.append((t, []))
-            continue
-        if t.kind is K.COMMA and after is not None and _relative_ends(clauses[-1][1], after):
-            clauses.append((None, []))
-            continue
-        clauses[-1][1].append(t)
-        if (
-            t.korean
-            and t.kind in (K.SEEN, K.NEGATED, K.NORMAL)
-            and after is not None
-            and after.kind is K.LEVEL
-        ):
-            ending = lower[t.start : after.start].rstrip()[-1:]
-            if ending in (
-                "음",
-                "임",
-                "됨",
-                "함",
-                "다",
-                "상",
-            ):  # …있음 L5-S1은: a sentence without its full stop
-                clauses.append((None, []))
-    return [(lead, clause) for lead, clause in clauses if clause]
-
-
-def _relative_ends(clause: list[Token], after: Token) -> bool:
-    """`Unlike L4-5, where there is an extrusion, L5-S1 shows a bulge`: the second comma ends what is said of L4-5."""
-    relative = bool(clause) and clause[0].word == "where" and after.kind is K.LEVEL
-    return relative and any(t.kind in NAMED for t in clause) and not any(t.mention for t in clause)
-
-
-def _end_subordinate(unit: list[Token]) -> None:
-    """`While L4-5 is normal, L5-S1 is herniated`: the comma ends a clause."""
-    if not unit or unit[0].word not in ("while", "although", "though", "whereas", "even", "since", "as"):
-        return
-    told = False
-    for j, t in enumerate(unit):
-        told = told or t.kind in (K.SEEN, K.ATTEST, K.NORMAL, K.NEGATED, K.SHOW, K.DOES) or t.word in _COPULAS
-        following = unit[j + 1].kind if j + 1 < len(unit) else None
-        if t.kind is K.COMMA and told and following not in (K.AND, K.OR, K.WITH):
-            t.kind = K.STOP
-            return
 
 
 def _trailing(state: State, clauses: list[tuple[Token | None, list[Token]]]) -> frozenset[int] | None:

@@ -1,4 +1,4 @@
-"""Where a sentence is cut: at levels that stand as headings, in lists that belong to two findings, where no comma stands."""
+"""Where a sentence is cut: at levels that stand as headings, into clauses, in lists that belong to two findings."""
 
 from hnp_pipeline.readings.attachment import NAMED, VERBS
 from hnp_pipeline.readings.kinds import Kind
@@ -7,6 +7,7 @@ from hnp_pipeline.readings.tokens import Token
 
 K = Kind
 _BREAKS = (K.COMMA, K.COLON, K.STOP)
+_COPULAS = frozenset({"is", "are", "was", "were", "has", "have", "bulges", "bulge"})
 
 
 def split_at_headings(tokens: list[Token]) -> list[tuple[Mention | None, list[Token]]]:
@@ -76,6 +77,56 @@ def _heading_at(tokens: list[Token], at: int) -> int | None:
     if tokens[i].word == "-" or (tokens[i].word == "." and at == 0):
         return i + 1
     return None
+
+
+def split_clauses(unit: list[Token], lower: str) -> list[tuple[Token | None, list[Token]]]:
+    """The clauses of a sentence, each with the word that leads it in."""
+    _end_subordinate(unit)
+    clauses: list[tuple[Token | None, list[Token]]] = [(None, [])]
+    for t, after in zip(unit, [*unit[1:], None], strict=True):
+        if t.kind in (K.STOP, K.BUT):
+            clauses.append((t, []))
+            continue
+        if t.kind is K.COMMA and after is not None and _relative_ends(clauses[-1][1], after):
+            clauses.append((None, []))
+            continue
+        clauses[-1][1].append(t)
+        if (
+            t.korean
+            and t.kind in (K.SEEN, K.NEGATED, K.NORMAL)
+            and after is not None
+            and after.kind is K.LEVEL
+        ):
+            ending = lower[t.start : after.start].rstrip()[-1:]
+            if ending in (
+                "음",
+                "임",
+                "됨",
+                "함",
+                "다",
+                "상",
+            ):  # …있음 L5-S1은: a sentence without its full stop
+                clauses.append((None, []))
+    return [(lead, clause) for lead, clause in clauses if clause]
+
+
+def _relative_ends(clause: list[Token], after: Token) -> bool:
+    """`Unlike L4-5, where there is an extrusion, L5-S1 shows a bulge`: the second comma ends what is said of L4-5."""
+    relative = bool(clause) and clause[0].word == "where" and after.kind is K.LEVEL
+    return relative and any(t.kind in NAMED for t in clause) and not any(t.mention for t in clause)
+
+
+def _end_subordinate(unit: list[Token]) -> None:
+    """`While L4-5 is normal, L5-S1 is herniated`: the comma ends a clause."""
+    if not unit or unit[0].word not in ("while", "although", "though", "whereas", "even", "since", "as"):
+        return
+    told = False
+    for j, t in enumerate(unit):
+        told = told or t.kind in (K.SEEN, K.ATTEST, K.NORMAL, K.NEGATED, K.SHOW, K.DOES) or t.word in _COPULAS
+        following = unit[j + 1].kind if j + 1 < len(unit) else None
+        if t.kind is K.COMMA and told and following not in (K.AND, K.OR, K.WITH):
+            t.kind = K.STOP
+            return
 
 
 def split_lists(tokens: list[Token]) -> list[Token]:
