@@ -32,8 +32,8 @@ _WIDE = re.compile(
       |(?:다른|나머지|기타|그\ ?(?:이)?외의?)\ ?(?:모든\ )?(?:요추\ ?)?(?:추간판|디스크|레벨|levels?|분절|마디|부위)|나머지(?:는|에는)?|\b(?:all\ )?(?:of\ )?the\ others\b)
     |(?P<same>\b(?:the\ )?(?:same|this|that|these|those|both|said|aforementioned|above(?:\ |-)?mentioned)(?:\ two)?\ {_NOUN}
       |\bboth(?=\ (?:are\ |of\ which\ are\ )?(?:hern|protr|extr|prolaps|ruptur|sequ))|(?:같은|동일|상기|해당|(?<![가-힣])(?:동|이|두))\ ?(?:레벨|level|분절|부위|추간판|디스크|마디))
-    |(?P<above>{_beside("above")}(?:above|cranial(?:ly)?|superiorly)\b|(?:바로\ )?(?:위|상위|상부)\ ?(?:레벨|분절|마디|추간판))
-    |(?P<below>{_beside("below")}(?:below|caudal(?:ly)?|inferiorly)\b|(?:바로\ )?(?:아래)\ ?(?:레벨|분절|마디|추간판))
+    |(?P<above>{_beside("above")}(?:above|cranial(?:ly)?|superiorly)\b|(?<![가-힣])(?:바로\ )?(?:위|상위|상부)\ ?(?:레벨|분절|마디|추간판))
+    |(?P<below>{_beside("below")}(?:below|caudal(?:ly)?|inferiorly)\b|(?<![가-힣])(?:바로\ )?(?:아래)\ ?(?:레벨|분절|마디|추간판))
     |(?P<former>\b(?:the\ )?former(?:\ {_NOUN})?\b(?!ly)(?!\ (?:l\d|hnp|hern|protr|extr))|(?<![가-힣])전자(?=[는가에의도만])(?:\ ?{_NOUN})?)
     |(?P<latter>\b(?:the\ )?latter(?:\ {_NOUN})?\b|(?<![가-힣])후자(?=[는가에의도만])(?:\ ?{_NOUN})?)
     |(?P<low>\b(?:(?:last|lower(?:most)?|lowest|bottom|distal|caudal)\ (?P<low_n>two|three|four|2|3|4)

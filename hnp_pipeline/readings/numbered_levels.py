@@ -176,9 +176,10 @@ def _resolve_regions(text: str, run: list[_Unit], mentions: list[Mention]) -> No
             previous = "t"
     earlier: _Unit | None = None
     for u in run:
-        if u.region:
+        lowest = earlier is not None and (earlier.number, u.number) == (5, 1) and text[u.start] == "1"
+        if u.region and not (u.region == "l" and lowest):  # 5-1 요추간
             previous = u.region
-        elif earlier is not None and earlier.region == "l" and earlier.number == 5 and u.number == 1:
+        elif lowest and earlier is not None and earlier.region == "l":
             u.region = "s"
         else:
             if previous == "s" and u.number > 1 and (earlier is None or u.number != earlier.number + 1):

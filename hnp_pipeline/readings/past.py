@@ -66,8 +66,8 @@ def why_operated(tokens: list[Token], i: int) -> bool:
             return cause or between is None or own is between
     for j in range(i + 1, len(tokens)):
         t = tokens[j]
-        if t.word in ("vs", "versus"):
-            break  # protrusion vs post-op scar
+        if t.word in ("vs", "versus") or (t.kind is K.COMMA and tokens[j - 1].kind is K.HEDGE):
+            break  # protrusion vs post-op scar; 재탈출 의심, 수술 후 반흔과 감별
         if t.kind is K.SURGERY and (t.korean or t.word in _OPERATED or tokens[i + 1].word in ("로", "으로")):
             if new and not t.korean and tokens[i + 1].word not in ("로", "으로"):
                 return False  # recurrent herniation, s/p discectomy
