@@ -60,7 +60,9 @@ _CONTINUES = re.compile(
     r"\s*(?:at|of|in|on|and|or|with|without|to|from|by|which|that|causing|compressing|abutting|indenting|is|are|was|were"
     r"|has|noted|seen|levels?|but|except|nor|due|measuring|resulting|migrat\w+|extending)\b"
 )
-_STARTS = re.compile(r"\s*(?:[-*.]|\d[.)]\s|(?:no|mild|diffuse|without|others?|rest|remaining|conus)\b)")
+_STARTS = re.compile(
+    r"\s*(?:[-*.]|\d[.)]\s|(?:no|mild|diffuse|without|others?|rest|remaining|conus|[crsh]/[ops])\b)"
+)
 _END = re.compile(r"[.!](?=\s|$|[)\]]|[A-Z가-힣\-])|;|\s(?=[1-9][.)]\s)")
 _ONLY_LEVEL = re.compile(r"\W*l\s?\d\s?[-/~]\s?[ls]?\s?\d\s*")
 _LEVEL_FIRST = re.compile(r"\s*(?:&|and\b)|[\s,]*l\s?\d")

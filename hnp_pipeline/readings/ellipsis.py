@@ -12,6 +12,7 @@ K = Kind
 _BACK = frozenset({"recurrence", "recurred", "recur", "재발", "잔존"})
 _BUT_WAS = tuple(was + but for was in "었였했됐" for but in ("으나", "지만", "는데"))
 _ALIKE = frozenset({"similar", "identical", "comparable", "like"})
+_LIES = ("arises", "originates", "lies", "located", "centered", "centred")
 _BARE = (K.NORMAL, K.PLAIN, K.ARTICLE, K.THE, K.SEEN)
 _STUDY = frozenset({"mri", "mr", "study", "exam", "examination", "scan", "임", "판독"})
 _NOT_NOUNS = ("상", "에서", "에는", "에도", "지", "도", "은", "는", "이", "가", "수")
@@ -29,7 +30,11 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         tokens = tokens[:aside]  # but present at L5-S1, where it contacts the root
     kinds = {t.kind for t in tokens}
     content = kinds & {K.BULGE, K.NORMAL, K.OTHER}
-    if state.dangling and not kinds & {K.BULGE, K.NORMAL, K.NEGATION, K.NEGATED, K.NOT} and _of_it(tokens):
+    lies = state.borrowed and any(t.word in _LIES for t in tokens[:4])
+    denying = {K.BULGE, K.NORMAL, K.NEGATION, K.NEGATED, K.NOT}
+    if (state.dangling or lies) and not kinds & denying and _of_it(tokens):
+        if not state.dangling:
+            state.statements[-1].discs = frozenset()
         settle(state, union(state, [t for t in tokens if t.mention is not None][:1]))
         return  # There is an extrusion. It arises from L3-4 and reaches the body of L3.
     if content:
@@ -75,7 +80,10 @@ def lean_on_earlier(state: State, lead: Token | None, tokens: list[Token]) -> No
         _read_ellipsis(state, lead, tokens, union(state, levels), denies)
     elif (
         lead is None
-        and state.heading is None
+        and (
+            state.heading is None
+            or (last.hedged and (last.discs or frozenset()) <= resolve(state, state.heading))
+        )
         and state.meant
         and only_denies(tokens)
         and (last.hedged or last.discs is None)

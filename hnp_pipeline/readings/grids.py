@@ -18,6 +18,7 @@ _MAYBE = r"\?|\(\s*\?\s*\)|±|\(\s*±\s*\)|\+/-|\(\s*\+\s*/\s*-\s*\)|equivocal|p
 _MARK = re.compile(rf"(?P<maybe>{_MAYBE})|(?P<yes>{_YES})|(?P<no>{_NO})")
 _LEADS = (re.compile(r"\s*[:=]?\s*"), re.compile(r"\s*-\s*"))  # between a level and its marks
 _NAME = re.compile(r"[^|:\n]{0,60}?(?=\s?[|:]|\s(?:[+\-(?]|(?:yes|no|present|absent)\b))")
+_ROW_END = re.compile(r"\n|(?:(?<=[a-z가-힣)+-])|(?<=[-/~s]\d))[.;](?=\s)\n?")
 _LEVELS_TITLE = re.compile(r"\W*(?:level|disc|레벨|부위|분절)")
 _DENIES = re.compile(r"\b(?:no|none|not|without)\b|없|않|bulg|팽윤")
 _HEDGES = re.compile(r"\?|possib|probab|suspect|의심")
@@ -71,17 +72,17 @@ class _Row:
 
 
 def _rows(lower: str, mentions: Sequence[Mention]) -> Iterator[_Row]:
-    """The lines that are not blank."""
+    """The lines that are not blank, and what of them stands before or after the end of a sentence."""
     start = n = 0
     while start < len(lower):
-        end = lower.find("\n", start)
-        end = len(lower) if end < 0 else end
+        match = _ROW_END.search(lower, start)
+        end, following = match.span() if match else (len(lower), len(lower))
         first = n
         while n < len(mentions) and mentions[n].start < end:
             n += 1
         if lower[start:end].strip():
             yield _Row(start, end, list(mentions[first:n]))
-        start = end + 1
+        start = following
 
 
 def _down(lower: str, rows: list[_Row], at: int, kind: Kinds, cells: list[Cell]) -> int | None:

@@ -39,6 +39,7 @@ class State:
     claim: int | None = None  # what the last sentence said: 1, 0 (a bulge), -1
     meant: bool = False  # the last clause that named anything named a herniation, which `one` then stands for
     operated: frozenset[int] = frozenset()  # the levels of the last surgery
+    borrowed: bool = False  # the last herniation named no level, and was taken to be where the one before is
     dangling: bool = False  # the last sentence named a herniation without a level: `HNP:` and levels below
     sentence: str = ""
 

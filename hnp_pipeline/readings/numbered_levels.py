@@ -35,9 +35,9 @@ _RANGE = re.compile(
     r"[^\S\n]*(?:the[^\S\n]+)?"
 )
 _MEASURE = re.compile(
-    r"\s?(?:mm|cm|㎜|x\s?\d|\*|%|w(?:ee)?ks?\b|days?\b|months?\b|y(?:ea)?rs?\b|hours?\b|times\b|개월|주(?!변|위)|일\b|년|회)"
+    r"[^\S\n]?(?:mm|cm|㎜|x\s?\d|\*|%|w(?:ee)?ks?\b|days?\b|months?\b|y(?:ea)?rs?\b|hours?\b|times\b|개월|주(?!변|위)|일\b|년|회)"
 )
-_SIZE = re.compile(r"(?:\s?[-~x*]\s?\d+(?:\.\d+)?)*\s?(?:mm|cm|㎜)\b|\s?x\s?\d")  # L 6 cm: to the left
+_SIZE = re.compile(r"(?:[-~]\d+(?:\.\d+)?)?[^\S\n]?(?:mm|cm|㎜)\b|[^\S\n]?x[^\S\n]?\d")  # L 6 cm: to the left
 _ITEM = re.compile(r"[.)](?!\d)")
 _LUMBAR_AFTER = re.compile(
     r"\s?(?:번|요추|lumbar|level\b|disc\b|disk\b|interspace|intervertebral|추간|디스크|간(?![가-힣])|레벨|hnp|hivd|:)"

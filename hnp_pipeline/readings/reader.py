@@ -195,6 +195,7 @@ def _read_claim(
     if discs is None and sentence.elsewhere:
         return
     record(state, claim, discs)
+    state.borrowed = claim.says == 1 and level is None and discs is not None
     state.dangling = state.dangling or (claim.says == 1 and discs is None)
 
 

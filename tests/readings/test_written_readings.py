@@ -54,7 +54,7 @@ WIDE = re.compile(
     r"⏎|\b(?:all|others?|remaining|every|each|elsewhere|otherwise|both|five|same|rest|c-spine|cervical|thoracic|only|entire"
     r"|throughout|none of|normal|unremarkable|clinical|history|indication|reason|exam|provided|request|h/o|above|below)\b|lumbar:"
     r"|전 요추|모든|나머지|다른|경추|흉추|제외|외|전체|임상|병력|주소|의뢰|과거력|수술력|증상|목적|[dh]x|comp|previous study"
-    r"|referr|chief|addendum|정정|similar to|identical to|[와과] (?:비슷|동일)",
+    r"|referr|chief|rule out|addendum|정정|similar to|identical to|[와과] (?:비슷|동일)",
     re.IGNORECASE,
 )
 
