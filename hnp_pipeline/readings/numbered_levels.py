@@ -257,23 +257,12 @@ def _join(text: str, chains: list[_Chain], mentions: list[Mention]) -> None:
             ends = [u.vertebra for u in (*chain.units, *after.units)]
             discs = tuple(range(min(ends), max(ends)))
             pair = not chain.discs and not after.discs
-            if together and _RANGE.fullmatch(between):
-                _add(text, mentions, Mention(start, after.span[1], "discs", discs), "")
-                i += 2
-                continue
-            if pair and together and word in ("on", "over", "upon"):
-                _add(text, mentions, Mention(start, after.span[1], "discs", discs, weak=True), "")
-                i += 2
-                continue
-            if (
-                pair
-                and together
-                and (
-                    _BETWEEN_BEFORE.search(text, max(0, start - 16), start)
-                    or _BETWEEN_AFTER.match(text, after.span[1])
-                )
-            ):
-                _add(text, mentions, Mention(start, after.span[1], "discs", discs), "")
+            named = _BETWEEN_BEFORE.search(text, max(0, start - 16), start) or _BETWEEN_AFTER.match(
+                text, after.span[1]
+            )
+            slipped = pair and word in ("on", "over", "upon")
+            if together and (_RANGE.fullmatch(between) or slipped or (pair and named)):
+                _add(text, mentions, Mention(start, after.span[1], "discs", discs, weak=slipped), "")
                 i += 2
                 continue
         if chain.discs:
