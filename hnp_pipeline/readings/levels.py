@@ -128,6 +128,10 @@ def find_mentions(text: str) -> tuple[list[Mention], list[tuple[int, int]]]:
     return _beyond_named(text, mentions), sixth
 
 
+def _within(between: str) -> bool:
+    return between.strip() in ("", "의", "내", "내의", "에서", "at", "on")
+
+
 def _beyond_named(text: str, mentions: list[Mention]) -> list[Mention]:
     """`above L4-5`, `levels below L3-4`, `L3-4 and below`: the levels that are meant by it."""
     out: list[Mention] = []
@@ -150,6 +154,13 @@ def _beyond_named(text: str, mentions: list[Mention]) -> list[Mention]:
             way = "above" if after["above"] else "below"
             discs = {*m.lumbar, *beyond(way, 5, min(m.lumbar), max(m.lumbar))}
             out.append(Mention(m.start, after.end(), "discs", tuple(sorted(discs))))
+        elif (
+            m.kind == "all"
+            and last is not None
+            and len(last.lumbar) > 1
+            and _within(text[last.end : m.start])
+        ):
+            continue  # L3-S1 전 level: all of those
         elif last is None or m.start >= last.end:
             out.append(m)
     return out

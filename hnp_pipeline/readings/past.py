@@ -33,6 +33,9 @@ def why_operated(tokens: list[Token], i: int) -> bool:
         return False
     new = _new(tokens)
     own = _nearest_level(tokens, i)
+    bracketed = 0 < i < len(tokens) - 1 and tokens[i - 1].kind is K.OPEN and tokens[i + 1].word in (")", "]")
+    if bracketed and any(t.kind is K.SURGERY for t in tokens[:i]):
+        return True  # s/p discectomy, L4-5 (HNP)
     if (
         i + 1 < len(tokens)
         and tokens[i + 1].kind is K.SURGERY

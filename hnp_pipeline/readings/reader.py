@@ -222,7 +222,7 @@ def _discs_of(
     if state.topic is not None:
         return state.topic
     if state.group and any(
-        t.kind is K.PRONOUN or t.word in ("here", "there is also", "이곳", "여기") for t in tokens[:2]
+        t.kind is K.PRONOUN or t.word in ("here", "there is also", "이곳", "여기") for t in tokens[:4]
     ):
         return state.group
     subject = any(
