@@ -20,7 +20,7 @@ from hnp_pipeline.vocabulary import LEVELS
 
 TESTS = Path(__file__).parents[1] / "tests" / "readings"
 REPORTS = Path(__file__).parents[2] / "shared" / "data" / "lumbar_mri_notes" / "notes.csv"
-BLIND = ("set_15", "set_16", "set_17", "set_18", "set_19", "set_20", "set_21")
+BLIND = ("set_15", "set_16", "set_17", "set_18", "set_19", "set_20", "set_21", "set_22")
 SHORT = ("12", "23", "34", "45", "51")
 
 _SENTENCE = re.compile(r"(?<=[a-z가-힣)\]])[.;]\s*|\n")

@@ -14,7 +14,7 @@ _ASIDE = (
     r"|referr(?:al|ed)(?: (?:diagnosis|reason|note|information))?|request(?:ed)?(?: for)?|ordered(?: for)?|(?:mri?|exam|study|done|performed) for|presentation|background"
     r"|technique|protocol|procedure|sequences?|methods?|scan|exam(?:ination)?|study|modality|contrast"
     r"|old (?:study|mri|exam|scan|imaging|report)|comparisons?(?: (?:study|studies|exams?))?|compared? (?:with|to)|prior (?:study|studies|mri|exams?|imaging|report)"
-    r"|previous (?:study|studies|mri|exams?|imaging|report)(?: \([^)]*\))?|recommendations?|recommend|plan|advice|order(?: diagnosis)?"
+    r"|(?:previous|prior|before|이전|과거)(?=\s*:)|previous (?:study|studies|mri|exams?|imaging|report)(?: \([^)]*\))?|recommendations?|recommend|plan|advice|order(?: diagnosis)?"
     r"|pre-?op(?:erative)? (?:diagnosis|dx)|(?:working|provisional|referring|referral|admi(?:ssion|tting)|presumptive|initial|outside) (?:diagnosis|dx|impression)|questions?"
     r"|임상\s?(?:적\s?)?(?:소견|정보|진단명?|증상|병력|양상|의견|추정|질문)|병력|과거력|현병력|기왕력|수술력|환자\s?정보|주\s?증상|주소|주호소|증상"
     r"|의뢰\s?(?:사유|내용|소견|목적|진단|이유)?|검사\s?(?:목적|이유|사유|방법|기법|명|일|일자|종류|항목|부위)|촬영\s?(?:방법|기법|목적)|적응증"
@@ -25,7 +25,7 @@ _NOW = re.compile(r"(?:\b(?:today|current|present|this|now)|금번|이번|현재
 _FINDINGS = (
     r"(?:today'?s?|current|present|this|new) (?:mri?|study|exam(?:ination)?|scan)|"
     r"(?:mri?|imaging|radiolog(?:ic(?:al)?|y)|image|lumbar|detailed|spine) (?:findings?|report|reading|interpretation)|findings?|report"
-    r"|results?|interpretation|reading|description|observations?|body|discs?(?: levels?)?|lumbar discs?"
+    r"|(?:now|currently|at present|현재|금번)(?=\s*:)|results?|interpretation|reading|description|observations?|body|discs?(?: levels?)?|lumbar discs?"
     r"|(?:mri?\s?|영상\s?|판독\s?|영상의학\s?(?:적\s?)?|방사선\s?|세부\s?|요추\s?)?소견|판독(?:\s?(?:결과|내용|문|의견))?|검사\s?(?:결과|소견)|결과|내용"
 )
 _CONCLUSION = (
