@@ -105,9 +105,13 @@ def make_shard(shard: Shard, threads: int, tell: Callable[[int], None] | None = 
         data = shard.sha256[i], Path(shard.paths[i]), shard.inspected[i]
         return _make(*data, shard.settings, descriptor, (shard.row + i) * size)
 
+    made = []
     try:
-        with _opencv_of_one_thread():
-            made = _side_by_side(make, len(shard.paths), threads, tell)
+        with _opencv_of_one_thread(), ThreadPoolExecutor(max(1, threads)) as pool:
+            for one in pool.map(make, range(len(shard.paths))):
+                made.append(one)
+                if tell is not None:
+                    tell(1)
     finally:
         os.close(descriptor)
     return Made(
@@ -115,44 +119,6 @@ def make_shard(shard: Shard, threads: int, tell: Callable[[int], None] | None = 
         np.array([one.inverted for one in made], bool),
         np.sum([one.seconds for one in made], axis=0),
     )
-
-
-def _side_by_side(
-    make: Callable[[int], "_MadeImage"], count: int, threads: int, tell: Callable[[int], None] | None
-) -> list["_MadeImage"]:
-    """`make` of 0 to count - 1, by this thread and others, each of which takes the next when it is free.
-
-    A pool that is handed one after the other costs .1 ms an image more: this thread would be woken for each. `tell` is
-    called from this thread.
-    """
-    left = iter(range(count))  # which gives each number once, whoever asks
-    made: list[tuple[int, _MadeImage]] = []
-    told = 0
-
-    def tell_of_made() -> None:
-        nonlocal told
-        done = len(made)
-        if tell is not None and done > told:
-            tell(done - told)
-        told = done
-
-    def work(after_each: Callable[[], None] | None = None) -> None:
-        try:
-            for i in left:
-                made.append((i, make(i)))
-                if after_each is not None:
-                    after_each()
-        finally:
-            for _ in left:  # where one fails, all stop
-                pass
-
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        others = [pool.submit(work) for _ in range(min(threads, count) - 1)]
-        work(tell_of_made)
-        for other in others:
-            other.result()
-    tell_of_made()
-    return [one for _, one in sorted(made, key=lambda numbered: numbered[0])]
 
 
 class _MadeImage(NamedTuple):
