@@ -166,8 +166,6 @@ def only_denies(tokens: list[Token]) -> bool:
     """Whether this is hardly more than a denial (`Not confirmed on MRI.`, `Result: absent`)."""
     denials = (K.NEGATION, K.NEGATED, K.NOT)
     kinds = (*denials, K.SEEN, K.ATTEST, K.AT, K.THE, K.COLON, K.PLAIN, None)
-    if [t.word for t in tokens] == ["no", "definite"]:
-        return False  # no definite, though possible, bulging
     if any(_of_its_own(t, after) for t, after in itertools.pairwise(tokens)):
         return False
     return (
@@ -176,8 +174,8 @@ def only_denies(tokens: list[Token]) -> bool:
 
 
 def _of_its_own(t: Token, after: Token) -> bool:
-    """Whether two words deny something that is no herniation (`no hydronephrosis`, `수신증 없음`)."""
-    if t.kind is K.NEGATION and after.kind is None:
+    """Whether two words deny something of their own (`no hydronephrosis`, `수신증 없음`, `no definite` though possible …)."""
+    if t.kind is K.NEGATION and after.kind in (None, K.ATTEST):
         return t.word in ("no", "without", "w/o") and after.word.isascii() and after.word.isalpha()
     noun = t.kind is None and t.korean and len(t.word) > 1 and not t.word.endswith(_NOT_NOUNS)
     return noun and after.kind is K.NEGATED and after.word.startswith("없")
