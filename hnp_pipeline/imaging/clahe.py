@@ -5,9 +5,8 @@ import threading
 import cv2
 import numpy as np
 
+from hnp_pipeline.imaging.decoding import LARGE_PIXELS
 from hnp_pipeline.study import Imaging
-
-_LARGE_PIXELS = 25_000_000  # whose copy is not kept
 
 
 def prepare(gray: np.ndarray, settings: Imaging) -> np.ndarray:
@@ -82,8 +81,8 @@ def _equalise(gray: np.ndarray, settings: Imaging) -> np.ndarray:
         _kept.clahe = cv2.createCLAHE(settings.clahe_clip_limit, (settings.clahe_tiles, settings.clahe_tiles))
         _kept.settings = wanted
     pixels = _kept.clahe.apply(gray)
-    if gray.size > _LARGE_PIXELS:
-        _kept.clahe.collectGarbage()
+    if gray.size > LARGE_PIXELS:
+        _kept.clahe.collectGarbage()  # of so large a picture no copy is kept
     return pixels
 
 

@@ -13,7 +13,7 @@ from hnp_pipeline.imaging.formats import Format, Header, damaged, read_header
 from hnp_pipeline.study import Intake
 
 # A picture of 100 million pixels takes up to a gigabyte while it is decoded: those go one at a time.
-_LARGE_PIXELS = 25_000_000
+LARGE_PIXELS = 25_000_000
 _large = threading.Lock()
 
 _JPEG_FLAGS = {
@@ -46,7 +46,7 @@ def decode_gray(data: bytes, header: Header, reduction: int = 1) -> np.ndarray:
     Raises:
         UnreadableImageError: damaged.
     """
-    with _large if header.width * header.height > _LARGE_PIXELS else nullcontext():
+    with _large if header.width * header.height > LARGE_PIXELS else nullcontext():
         if header.format == Format.DICOM:
             from hnp_pipeline.imaging import dicom
 
