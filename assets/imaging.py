@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from hnp_pipeline.automation.survey import COLLECTIONS
-from hnp_pipeline.intake.withdrawn import of_withdrawn
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash, read_table
+from hnp_pipeline.tables import content_hash
 from resources.compute import Compute, reserved
 from resources.images import pixel_version
 from resources.tables import Tables
@@ -53,23 +51,14 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
+        from hnp_pipeline.imaging.pictures import usable_pictures
         from hnp_pipeline.imaging.store import SHEET
 
         name = context.partition_key
-        rows = read_table(project.home.intake(name, "radiographs"), ["image_id", "patient_key", "sha256"])
-        names = read_table(project.home.intake(name, "names"), ["image_id", "file"])
-        files = read_table(project.home.intake(name, "files"), ["file", "size", "mtime_ns"])
-        listed = _one_file_each(_shown(rows, tables.withdrawn()).join(names, "image_id").join(files, "file"))
+        listed = usable_pictures(project.home, project.collection(name), tables.withdrawn())
         with told():
-            folder = pa.scalar(str(project.collection(name)))
-            paths = pc.binary_join_element_wise(folder, listed["file"], "/")
-            summary = build_cache(
-                project.home.cache(name),
-                listed.drop_columns("file").append_column("path", paths),
-                study.imaging,
-                compute.spread(),
-                logged(context),
-            )
+            spread = compute.spread()
+            summary = build_cache(project.home.cache(name), listed, study.imaging, spread, logged(context))
             cached = len(ImageCache.open(project.home.cache(name), study.imaging))
         sheet = project.home.cache(name) / study.imaging.hash / SHEET
         shown = study.report.pictures and sheet.exists()
@@ -102,18 +91,3 @@ def told_stages(summary: "CacheSummary", asked: bool) -> dict[str, int | float |
     if not asked:
         told["inverted"] = "not asked (imaging.turn_inverted: false)"
     return told
-
-
-def _shown(rows: pa.Table, gone: pa.Table) -> pa.Table:
-    """Readable pictures, but none of a patient who withdrew, under whatever patient it lies."""
-    theirs = rows.filter(of_withdrawn(rows, gone))["sha256"].combine_chunks()
-    seen = pc.and_(pc.is_valid(rows["sha256"]), pc.invert(pc.is_in(rows["sha256"], theirs)))
-    return rows.filter(seen).select(["image_id", "sha256"])
-
-
-def _one_file_each(rows: pa.Table) -> pa.Table:
-    """One file for each content: the same picture can be delivered under several names."""
-    columns = ["file", "size", "mtime_ns"]
-    ordered = rows.sort_by([("sha256", "ascending"), ("file", "ascending")])
-    first = ordered.group_by("sha256", use_threads=False).aggregate([(column, "first") for column in columns])
-    return first.rename_columns(["sha256", *columns]).sort_by("sha256")

@@ -6,9 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hnp_pipeline import schemas
 from hnp_pipeline.home import Home
 from hnp_pipeline.imaging.cache import mend_cache
 from hnp_pipeline.imaging.inspection import inspect_files
+from hnp_pipeline.imaging.pictures import usable_pictures
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import read_table
@@ -53,12 +55,9 @@ def verify_collection(
     found = inspect_files(folder, known["file"], None, study.intake.maximum_pixels, threads, report)
     unseen = _unseen(known, found)
     changed = names.filter(pc.is_in(names["file"], unseen))["image_id"].to_pylist()
-    pictures = read_table(home.intake(name, "radiographs"), ["image_id", "sha256"]).join(
-        names, "image_id", join_type="inner"
-    )
-    paths = pc.binary_join_element_wise(pa.scalar(str(folder)), pictures["file"], "/")
-    images = pa.table({"sha256": pictures["sha256"], "path": paths})
-    cache = mend_cache(home.cache(name), images, study.imaging, threads)
+    pictures = usable_pictures(home, folder, schemas.empty(schemas.WITHDRAWN))
+    # without size and time of change: what is made anew is hashed
+    cache = mend_cache(home.cache(name), pictures.select(["sha256", "path"]), study.imaging, threads)
     changed.sort(key=lambda row: int(row.rsplit("/", 1)[1]))
     return Verified(found.num_rows, changed, cache.new + cache.kept, cache.new)
 

@@ -24,12 +24,10 @@ from hnp_pipeline.imaging.cache import (
     build_cache,
     forget_images,
     mend_cache,
-    remove_old_caches,
 )
 from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
-from hnp_pipeline.imaging.listing import list_caches
 from hnp_pipeline.imaging.store import SHEET
 from hnp_pipeline.study import Imaging
 
@@ -319,20 +317,3 @@ def test_killed_at_any_moment(tmp_path) -> None:
     assert kills
     build(directory, new)
     assert files(directory) == files(quiet)
-
-
-def test_listing_and_removing(directory, images) -> None:
-    assert list_caches(directory.parent) == []
-    build(directory, images, Imaging(size=32))
-    build(directory.parent / "second", images.slice(0, 5))
-    build(directory, images)
-    found = list_caches(directory.parent)
-    assert {(c.collection, c.hash, c.images, c.settings.size) for c in found} == {
-        ("first", Imaging(size=32).hash, 40, 32),
-        ("first", SETTINGS.hash, 40, 64),
-        ("second", SETTINGS.hash, 5, 64),
-    }
-    assert all(c.bytes > c.images * c.settings.size**2 for c in found)
-    assert [c.hash for c in remove_old_caches(directory.parent, SETTINGS.hash)] == [Imaging(size=32).hash]
-    assert [c.hash for c in list_caches(directory.parent)] == [SETTINGS.hash] * 2
-    assert holds(directory, images)
