@@ -2,7 +2,7 @@
 
 The peer takes a sentence at a time, with a regular expression for herniation, one for levels, and a list of negations; a
 sentence without a level is about the last one named. Share of texts with all five levels right, for the sets in
-`tests/readings/written` that writers made blind, and for real reports with our own labels where they are on this machine;
+`tests/readings/written` that were made blind, and for real reports with our own labels where they are on this machine;
 and texts a second. The labeller has since been taught what it had wrong in these sets: its own first figures stand in
 `benchmarks/README.md`, and the peer's say how hard the texts are.
 """
