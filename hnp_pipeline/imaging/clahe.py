@@ -5,6 +5,7 @@ import threading
 import cv2
 import numpy as np
 
+from hnp_pipeline.imaging.area import shrink
 from hnp_pipeline.imaging.decoding import LARGE_PIXELS
 from hnp_pipeline.study import Imaging
 
@@ -92,7 +93,7 @@ def _resize(gray: np.ndarray, settings: Imaging) -> np.ndarray:
     if settings.aspect == "pad":
         scale = settings.size / max(gray.shape)
         height, width = (max(1, round(side * scale)) for side in gray.shape)
-    return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
+    return shrink(gray, width, height)
 
 
 def _pad(pixels: np.ndarray, size: int) -> np.ndarray:
