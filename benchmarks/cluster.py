@@ -22,7 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 import yaml
 
-from benchmarks.imaging import SIZE, listed, make_films
+from benchmarks.imaging import SIZE, films, make_films
 from benchmarks.killing import STUDY
 from benchmarks.nodes import Nodes
 from hnp_pipeline.home import Home
@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="b", dir="/tmp") as place:
         folder = Path(place)
         make_films(folder / "films", options.films)
-        write_table(listed(folder)[1], folder / "films.parquet")
+        write_table(films(folder), folder / "films.parquet")
         run("phantom", folder / "phantom", "--patients", options.patients, "--seed", 3)
         profile = folder / "study.yaml"
         imaged = folder / "imaged"
