@@ -38,6 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("torch sees no GPU: nothing measured")
+    torch.backends.cudnn.benchmark = True  # as timm's own benchmark has it, and the engine
     cuda = options.device == "cuda"
     name = torch.cuda.get_device_name() if cuda else "CPU"
     print(f"{name}, {date.today()}, torch {torch.__version__}, timm {timm.__version__}")

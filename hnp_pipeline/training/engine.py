@@ -82,6 +82,9 @@ def _train(
     job: Job, threads: int | None, device: str, report: Report, on_epoch: Callable[[EpochResult], None]
 ) -> FoldResult:
     torch.set_num_threads(threads_of(threads))
+    torch.backends.cudnn.benchmark = (
+        True  # batches of one shape: a GPU's fastest convolutions are looked for once
+    )
     with joined(device) as world, memory_told(job.name, job.training.batch_size):
         report, epochs = report if world.first else silent, job.training.epochs
         state = FoldTraining(job, threads, device, report, world)
