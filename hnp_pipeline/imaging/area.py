@@ -14,8 +14,8 @@ def shrink(gray: np.ndarray, width: int, height: int) -> np.ndarray:
     """Each new pixel is the mean of what it covers: uint8 (H, W) → uint8 (height, width).
 
     Area averaging is linear and separable, Y · gray · Xᵀ, and both matrices are sparse: a source pixel lies in one
-    new pixel or in two. OpenCV adds the same products pixel by pixel. Its own way is taken for whole factors, where
-    it is faster, and for enlarging.
+    new pixel or in two. OpenCV adds the same products pixel by pixel, and so on x86-64 the bits are the same. Its
+    own way is taken for whole factors, where it is faster, and for enlarging.
     """
     rows, columns = gray.shape
     if rows < height or columns < width or (rows % height == 0 and columns % width == 0):

@@ -1,5 +1,6 @@
 """Shrinking by area."""
 
+import platform
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -17,6 +18,12 @@ def noise(rows: int, columns: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (rows, columns), np.uint8)
 
 
+def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    """To the bit on x86-64; elsewhere compilers may join a product and a sum, and a half is rounded otherwise."""
+    exact = platform.machine() in ("x86_64", "AMD64")
+    np.testing.assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=0 if exact else 1)
+
+
 def by_opencv(gray: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
 
@@ -25,7 +32,7 @@ def by_opencv(gray: np.ndarray, width: int, height: int) -> np.ndarray:
 @given(side, side, st.integers(1, 200), st.integers(1, 200), st.sampled_from([1, 64, 255]))
 def test_every_pixel_is_opencvs(rows: int, columns: int, width: int, height: int, coarse: int) -> None:
     gray = noise(rows, columns) // coarse * coarse  # few gray levels give many ties
-    np.testing.assert_array_equal(shrink(gray, width, height), by_opencv(gray, width, height))
+    assert_same(shrink(gray, width, height), by_opencv(gray, width, height))
 
 
 @pytest.mark.parametrize(
@@ -43,12 +50,12 @@ def test_every_pixel_is_opencvs(rows: int, columns: int, width: int, height: int
 )
 def test_of_any_factor(rows: int, columns: int, width: int, height: int) -> None:
     gray = noise(rows, columns)
-    np.testing.assert_array_equal(shrink(gray, width, height), by_opencv(gray, width, height))
+    assert_same(shrink(gray, width, height), by_opencv(gray, width, height))
 
 
 def test_a_part_of_a_larger_picture() -> None:
     gray = noise(900, 900)[100:800, 50:750]
-    np.testing.assert_array_equal(shrink(gray, 224, 224), by_opencv(gray, 224, 224))
+    assert_same(shrink(gray, 224, 224), by_opencv(gray, 224, 224))
 
 
 def test_the_mean_of_what_a_pixel_covers() -> None:
@@ -63,4 +70,4 @@ def test_threads_share_the_weights() -> None:
     with ThreadPoolExecutor(8) as pool:
         shrunk = list(pool.map(lambda gray: shrink(gray, 128, 128), pictures))
     for gray, small in zip(pictures, shrunk, strict=True):
-        np.testing.assert_array_equal(small, by_opencv(gray, 128, 128))
+        assert_same(small, by_opencv(gray, 128, 128))
