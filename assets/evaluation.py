@@ -1,7 +1,6 @@
 """The ensemble of a task's four models on the test set."""
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +10,7 @@ from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
-from hnp_pipeline.vocabulary import FOLDS, outputs
+from hnp_pipeline.vocabulary import FOLDS
 from resources.compute import Compute, reserved
 from resources.figures import as_metadata, roc, roc_curves
 from resources.images import Images
@@ -61,20 +60,25 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Tracking],
     ) -> dg.MaterializeResult:
         from hnp_pipeline.evaluation.test_evaluation import evaluate_test
-        from hnp_pipeline.training.inference import load_model, predict
+        from hnp_pipeline.evaluation.test_predictions import predict_test
+        from hnp_pipeline.training.inference import load_model
 
         folder, report = project.home.task(task), logged(context)
         examples = read_table(project.home.part("test_set"))
         waiting = examples.num_rows == 0
         with told():
             same = same_study(project, task)
-            if waiting:
-                predictions = schemas.empty(schemas.TEST_IMAGE_PREDICTIONS)
-            else:
+            predictions, attention = schemas.empty(schemas.TEST_IMAGE_PREDICTIONS), None
+            if not waiting:
                 models = [load_model(project.home.fold(task, k), compute.device()) for k in FOLDS]
-                ages = examples["age"].to_numpy()
-                found = predict(models, images.store(examples), ages, threads=compute.threads, report=report)
-                predictions = _rows(task, examples, found)
+                predictions, attention = predict_test(
+                    models,
+                    images.store(examples),
+                    examples,
+                    study.training.batch_size,
+                    compute.threads,
+                    report,
+                )
             patients, metrics = evaluate_test(
                 predictions, read_table(folder / "thresholds.parquet"), study.evaluation, report
             )
@@ -98,6 +102,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             for name in ("test_metrics", "test_predictions", "test_image_predictions"):
                 run.artifact(folder / f"{name}.parquet")
             run.table(metrics, "test_metrics")
+            if attention:
+                run.table(attention, "attention_by_view")
             curves = None if waiting else roc(roc_curves(patients))
             if curves:
                 run.picture(curves, "roc_test")
@@ -114,6 +120,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 "waiting": waiting,
                 "auc": dg.MetadataValue.md(markdown(shown)),
                 **({"roc": as_metadata(curves)} if curves else {}),
+                **({"attention_by_view": dg.MetadataValue.md(markdown(attention))} if attention else {}),
             },
             check_results=[
                 verdict(
@@ -130,23 +137,3 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         )
 
     return [test_evaluation]
-
-
-def _rows(task: str, examples: pa.Table, probabilities: np.ndarray) -> pa.Table:
-    """Probabilities (models, images, outputs) as a long table, by fold, image and level."""
-    names = outputs(task)
-    models, n, k = probabilities.shape
-    images = np.tile(np.repeat(np.arange(n), k), models)
-    labels = np.column_stack([examples[name].to_numpy() for name in names])
-    schema = schemas.schema(schemas.TEST_IMAGE_PREDICTIONS)
-    return pa.table(
-        {
-            "task": pa.array(np.full(models * n * k, task)),
-            "fold": np.repeat(np.arange(models), n * k),
-            "image_id": examples["image_id"].take(pa.array(images)),
-            "patient_key": examples["patient_key"].take(pa.array(images)),
-            "level": pa.array(np.tile(np.array(names), models * n)),
-            "probability": probabilities.reshape(-1),
-            "label": np.tile(labels.reshape(-1), models),
-        }
-    ).cast(schema)

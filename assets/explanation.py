@@ -73,9 +73,9 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                     predictions, thresholds, task, study.evaluation, study.explanation.pairs
                 )
                 where = pc.index_in(pairs["image_id"], examples["image_id"].combine_chunks())
-                pairs = pairs.append_column("position", where).append_column(
-                    "age", examples["age"].take(where)
-                )
+                pairs = pairs.append_column("position", where)
+                for known in ("age", "view"):
+                    pairs = pairs.append_column(known, examples[known].take(where))
                 models = [load_model(project.home.fold(task, k), compute.device()) for k in FOLDS]
                 rows = explain(
                     models,

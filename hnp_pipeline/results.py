@@ -4,7 +4,7 @@ import duckdb
 
 from hnp_pipeline.home import Home
 from hnp_pipeline.tables import read_table
-from hnp_pipeline.vocabulary import HNP, LEVEL_TITLES, LEVELS
+from hnp_pipeline.vocabulary import HNP, LEVEL_TITLES, LEVELS, unit
 
 
 def results(home: Home) -> str:
@@ -34,6 +34,8 @@ def results(home: Home) -> str:
     ]
     for task, level, *figures in sorted(rows, key=lambda r: (r[0], order[r[1]])):
         lines.append(f"{task:10} {titles[level]:10} " + " ".join(f"{_figure(f):20}" for f in figures))
+    if any(unit(task) == "patient" for task, *_ in rows):
+        lines.append("multiview answers once a patient, from all images: its images here are its patients")
     return "\n" + "\n".join(lines) + "\n"
 
 

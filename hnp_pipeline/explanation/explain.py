@@ -79,8 +79,8 @@ def explain(
     Args:
         models: of this task, on one device; may be none where there are no pairs.
         images: gray uint8 pictures prepared with the models' imaging settings.
-        pairs: image_id, position (in `images`), level, probability, label, correct; optionally age in years
-            (for models that take it). In the order of their ranks.
+        pairs: image_id, position (in `images`), level, probability, label, correct; optionally age in years and
+            view (for models that take them). In the order of their ranks.
         directory: `<home>/gradcam/<task>`.
         home: what the table's file names are relative to.
         task: presence, level or multitask.
@@ -95,9 +95,17 @@ def explain(
     ages = None
     if "age" in pairs.column_names:
         ages = pc.fill_null(pairs["age"].cast(pa.float64()), np.nan).to_numpy()
+    views = pairs["view"].to_numpy() if "view" in pairs.column_names else None
     units = np.array([outputs(task).index(level) for level in levels], np.int64)
     heats = gradcam(
-        models, images, positions, units, ages, settings.batch_size, lambda f, m: report(0.8 * f, m)
+        models,
+        images,
+        positions,
+        units,
+        ages,
+        settings.batch_size,
+        lambda f, m: report(0.8 * f, m),
+        views,
     )
     stems = [f"{rank:04d}_{level}" for rank, level in enumerate(levels, 1)]
     where = directory.relative_to(home).as_posix()

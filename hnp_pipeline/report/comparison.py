@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hnp_pipeline import vocabulary
 from hnp_pipeline.report.cells import Cell, Key, Metrics, Notes
 from hnp_pipeline.report.wording import CLASS_TITLES, METRIC_TITLES, TASK_TITLES, level_title
 from hnp_pipeline.vocabulary import ALL, FOLDS, HNP, LEVELS, outputs
@@ -92,6 +93,8 @@ def test_aucs(metrics: Metrics, number: str, tasks: Iterable[str], waiting: str)
     remarks = [
         "Presence has one output, any level. At any level, the other tasks’ score is the largest of the five."
     ]
+    if any(vocabulary.unit(task) == "patient" for task in asked):
+        remarks.append("Multiview answers once a patient: its figures per image are those per patient.")
     return Comparison(
         number, "test-auc", caption, columns, rows, notes, remarks, "" if asked else waiting or _LATER
     )

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from hnp_pipeline import vocabulary
 from hnp_pipeline.report import drawing
 from hnp_pipeline.report.cells import Key, Metrics
 from hnp_pipeline.report.grid import Picture
@@ -98,7 +99,7 @@ def validation_curves(source: Source, metrics: Metrics, task: str) -> Picture | 
         words = f"ROC curves on validation, task {task}, by level and fold; precision-recall curves"
         svg = drawing.inline(figure, f"validation-curves-{task}", words)
     caption = (
-        f"{TASK_TITLES[task]}: ROC curves on validation, per image, with each fold’s AUC; last, "
+        f"{TASK_TITLES[task]}: ROC curves on validation, per {vocabulary.unit(task)}, with each fold’s AUC; last, "
         "precision-recall, the four folds together (the small mark at the left edge is the prevalence)."
     )
     return Picture(f"figure-validation-{task}", svg, caption)

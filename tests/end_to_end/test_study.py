@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import numpy as np
 import pytest
 import yaml
 
@@ -41,7 +42,7 @@ def first_only(tmp_path_factory, phantom, hnp) -> Run:
     shutil.copy(phantom / "raw" / "withdrawn.csv", raw)
     settings = yaml.safe_load((PROFILES / "tiny.yaml").read_text())
     profile = raw.parent / f"{raw.name}.yaml"
-    profile.write_text(yaml.safe_dump(settings | {"tasks": ["presence", "level"]}))
+    profile.write_text(yaml.safe_dump(settings | {"tasks": ["presence", "level", "multiview"]}))
     return Run(raw, home, hnp("run", "--raw", raw, "--home", home, "--profile", profile))
 
 
@@ -55,7 +56,7 @@ def study(first_only, phantom, hnp) -> Run:
 
 def test_without_a_test_collection_everything_else_runs(first_only):
     assert (first_only.home / "report" / "index.html").exists()
-    assert len([s for s in first_only.steps(first_only.told) if "fold_model" in s]) == 8
+    assert len([s for s in first_only.steps(first_only.told) if "fold_model" in s]) == 12
 
 
 def test_the_second_collection_trains_nothing(study):
@@ -119,6 +120,9 @@ def test_predictions_cover_each_image_once_a_model(study):
     )
     assert study.sql("SELECT count(*) FROM test_image_predictions WHERE task = 'level'") == study.sql(
         "SELECT 4 * 5 * count(*) FROM cohort WHERE split = 'test'"
+    )
+    assert study.sql("SELECT count(*) FROM test_image_predictions WHERE task = 'multiview'") == study.sql(
+        "SELECT 4 * 5 * count(DISTINCT patient_key) FROM cohort WHERE split = 'test'"
     )
     leaks = study.sql(
         "SELECT count(*) FROM validation_predictions p JOIN cohort c USING (image_id) WHERE p.fold <> c.fold"
@@ -188,22 +192,42 @@ def test_no_kind_of_file_is_left_behind_that_could_hold_code(study):
     assert all(p.is_relative_to(own) for p in study.home.rglob("*.py"))
 
 
-def test_predict_gives_the_evaluations_probabilities(study, hnp):
-    [(key, images)] = study.sql(
-        "SELECT patient_key, list(image_id) FROM cohort WHERE split = 'test' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+@pytest.mark.parametrize("task", ["level", "multiview"])
+def test_predict_gives_the_evaluations_probabilities(study, hnp, task):
+    [(key, age, images)] = study.sql(
+        "SELECT patient_key, any_value(age), list((image_id, view)) FROM cohort WHERE split = 'test' "
+        "GROUP BY 1 HAVING count(DISTINCT age) = 1 ORDER BY count(*) DESC, 1 LIMIT 1"
     )
-    names = duckdb.sql(f"SELECT image_id, file FROM '{study.home}/intake/second/names.parquet'").fetchall()
-    files = [study.raw / "second" / file for image, file in names if image in images]
-    told = hnp("predict", *files, "--home", study.home)
+    names = dict(
+        duckdb.sql(f"SELECT image_id, file FROM '{study.home}/intake/second/names.parquet'").fetchall()
+    )
+    files = [study.raw / "second" / names[image] for image, _ in images]
+    known = [] if task == "level" else ["--age", age, "--views", *(view for _, view in images)]
+    told = hnp("predict", *files, "--home", study.home, "--task", task, *known)
     found = {m[0]: float(m[1]) for m in re.findall(r"^(l\d_s?\d) +([\d.]+)", told, re.M)}
     expected = dict(
         study.sql(
-            f"SELECT level, probability FROM test_predictions WHERE task = 'level' AND patient_key = '{key}'"
+            f"SELECT level, probability FROM test_predictions WHERE task = '{task}' AND patient_key = '{key}'"
         )
     )
     assert found.keys() == expected.keys()
     assert all(abs(found[k] - expected[k]) < 1e-5 for k in expected)
     assert "Not a diagnostic device" in told
+
+
+def test_the_attention_of_multiview_is_told_by_view(study):
+    """Over a patient's images the shares are 1 on average, and so they are over all."""
+    os.environ["DAGSTER_HOME"] = str(study.home / "dagster")
+    try:
+        with dg.DagsterInstance.get() as instance:
+            event = instance.get_latest_materialization_event(dg.AssetKey(["multiview", "test_evaluation"]))
+    finally:
+        del os.environ["DAGSTER_HOME"]
+    told = event.asset_materialization.metadata["attention_by_view"].value
+    rows = [line.strip("| ").split("|") for line in told.splitlines()[2:]]
+    count, share = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
+    assert [(count.sum(),)] == study.sql("SELECT count(*) FROM cohort WHERE split = 'test'")
+    assert np.average(share, weights=count) == pytest.approx(1, abs=1e-3)
 
 
 def test_every_picture_and_cached_image_is_as_the_study_knows_it(study, hnp):
