@@ -18,6 +18,15 @@ from hnp_pipeline.study import PROFILES
 pytestmark = pytest.mark.end_to_end
 # Only where it is known where the discs are; only where a reading's columns and text differ, and the phantom's agree.
 AWAITED = {"localisation", "reading_disagreements"}
+STAGES = {  # in the metadata of a step, and in MLflow
+    "clahe_cache": {"read_seconds", "decode_seconds", "clahe_seconds", "write_seconds"},
+    "level/fold_model": {
+        "seconds_data_wait",
+        "seconds_forward_backward",
+        "seconds_validation",
+        "data_share_of_step",
+    },
+}
 
 
 class Run:
@@ -162,13 +171,23 @@ def test_mlflow_holds_a_parent_a_task_and_a_child_a_fold(study):
     tracking = Tracking(_home(study), "hnp-tiny")
     runs = tracking.client.search_runs([tracking.experiment_id], max_results=200)
     kinds = sorted(r.data.tags["hnp.kind"] for r in runs)
-    assert kinds.count("task") == 2 and kinds.count("fold") == 8
+    assert kinds.count("task") == 3 and kinds.count("fold") == 12
     assert {r.info.status for r in runs} == {"FINISHED"}
     fold = next(r for r in runs if r.data.tags["hnp.kind"] == "fold")
     parents = {r.info.run_id for r in runs if r.data.tags["hnp.kind"] == "task"}
     assert fold.data.tags["mlflow.parentRunId"] in parents
     assert fold.data.tags["dagster.asset"].endswith("fold_model")
-    assert "loss" in fold.data.metrics and fold.data.params["backbone"] == "test_efficientnet"
+    assert fold.data.params["backbone"] == "test_efficientnet"
+    assert {"loss", *STAGES["level/fold_model"]} <= fold.data.metrics.keys()
+    cache = next(r for r in runs if r.data.tags["hnp.kind"] == "cache")
+    assert cache.data.metrics.keys() >= STAGES["clahe_cache"]
+
+
+@pytest.mark.parametrize(("asset", "partition"), [("clahe_cache", "first"), ("level/fold_model", "0")])
+def test_where_time_went_is_told(study, asset, partition):
+    told = _metadata(study, asset, partition)
+    assert told.keys() >= STAGES[asset]
+    assert all(told[name].value >= 0 for name in STAGES[asset])
 
 
 def test_heat_maps_are_where_the_table_says(study):
@@ -202,7 +221,7 @@ def test_predict_gives_the_evaluations_probabilities(study, hnp, task):
         duckdb.sql(f"SELECT image_id, file FROM '{study.home}/intake/second/names.parquet'").fetchall()
     )
     files = [study.raw / "second" / names[image] for image, _ in images]
-    known = [] if task == "level" else ["--age", age, "--views", *(view for _, view in images)]
+    known = [] if task == "level" else ["--age", age, "--views", ",".join(view for _, view in images)]
     told = hnp("predict", *files, "--home", study.home, "--task", task, *known)
     found = {m[0]: float(m[1]) for m in re.findall(r"^(l\d_s?\d) +([\d.]+)", told, re.M)}
     expected = dict(
@@ -217,13 +236,7 @@ def test_predict_gives_the_evaluations_probabilities(study, hnp, task):
 
 def test_the_attention_of_multiview_is_told_by_view(study):
     """Over a patient's images the shares are 1 on average, and so they are over all."""
-    os.environ["DAGSTER_HOME"] = str(study.home / "dagster")
-    try:
-        with dg.DagsterInstance.get() as instance:
-            event = instance.get_latest_materialization_event(dg.AssetKey(["multiview", "test_evaluation"]))
-    finally:
-        del os.environ["DAGSTER_HOME"]
-    told = event.asset_materialization.metadata["attention_by_view"].value
+    told = _metadata(study, "multiview/test_evaluation")["attention_by_view"].value
     rows = [line.strip("| ").split("|") for line in told.splitlines()[2:]]
     count, share = (np.array([float(row[i]) for row in rows]) for i in (1, 2))
     assert [(count.sum(),)] == study.sql("SELECT count(*) FROM cohort WHERE split = 'test'")
@@ -244,6 +257,17 @@ def test_every_picture_and_cached_image_is_as_the_study_knows_it(study, hnp):
         assert line in told
 
 
+def test_caches_are_listed_and_old_ones_removed(study, hnp):
+    [today] = (study.home / "cache" / "first").glob("*/")
+    old = shutil.copytree(today, today.with_name("0" * 16))
+    lines = hnp("cache", "--home", study.home).splitlines()
+    [first, second] = [line for line in lines if line.startswith("first")]
+    assert old.name in first and " old " in first and today.name in second and " in use " in second
+    assert "size 64," in second
+    assert f"removed first {old.name}" in hnp("cache", "--remove-old", "--home", study.home)
+    assert not old.exists() and today.exists()
+
+
 def test_a_broken_table_stops_its_collection_only(study, hnp):
     table = study.raw / "second" / "xrays.csv"
     good = table.read_text()
@@ -256,6 +280,19 @@ def test_a_broken_table_stops_its_collection_only(study, hnp):
         table.write_text(good)
     told = hnp("run", "--home", study.home)
     assert not [s for s in study.steps(told) if "fold_model" in s]
+
+
+def _metadata(study: Run, asset: str, partition: str | None = None) -> dict:
+    """What stands with the last materialisation of an asset, or of one of its partitions."""
+    os.environ["DAGSTER_HOME"] = str(study.home / "dagster")
+    try:
+        with dg.DagsterInstance.get() as instance:
+            key, partitions = dg.AssetKey(asset.split("/")), [partition] if partition else None
+            wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions)
+            [record] = instance.fetch_materializations(wanted, limit=1).records
+            return dict(record.asset_materialization.metadata)
+    finally:
+        del os.environ["DAGSTER_HOME"]
 
 
 def _listings(instance, graph) -> dict[str, int]:
