@@ -25,7 +25,7 @@ from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, content_hash_of, read_table
 from hnp_pipeline.vocabulary import LEVEL_TITLES, LEVELS
 from resources.compute import Compute, reserved
-from resources.images import Images, pixel_version
+from resources.images import Images
 from resources.tables import Tables, markdown
 
 
@@ -160,13 +160,13 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         with told():
             examples = development_examples(read_table(project.home.table("cohort")))
-            images.store(examples)
+            pixels = images.content(examples)
         metadata = tables.write(examples, project.home.part("development_set")) | lineage.of(
             "development_set"
         )
         thin = _folds_of_one_class(examples)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{examples_hash(examples)}-{pixel_version(study.imaging)}"),
+            data_version=dg.DataVersion(f"{examples_hash(examples)}-{pixels}"),
             metadata=metadata | {"patients": pc.count_distinct(examples["patient_key"]).as_py()},
             check_results=[
                 verdict(
@@ -195,11 +195,11 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         with told():
             examples = test_examples(read_table(project.home.table("cohort")))
-            images.store(examples)
+            pixels = images.content(examples)
         metadata = tables.write(examples, project.home.part("test_set")) | lineage.of("test_set")
         waiting = examples.num_rows == 0
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{content_hash(examples)}-{pixel_version(study.imaging)}"),
+            data_version=dg.DataVersion(f"{content_hash(examples)}-{pixels}"),
             metadata=metadata
             | {"patients": pc.count_distinct(examples["patient_key"]).as_py(), "waiting": waiting},
             check_results=[

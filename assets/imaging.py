@@ -12,7 +12,6 @@ from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash
 from resources.compute import Compute, reserved
-from resources.images import pixel_version
 from resources.tables import Tables
 from resources.tracking import Tracking
 
@@ -52,24 +51,26 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         from hnp_pipeline.imaging.cache import ImageCache, build_cache
         from hnp_pipeline.imaging.pictures import usable_pictures
-        from hnp_pipeline.imaging.store import SHEET
+        from hnp_pipeline.imaging.store import SHEET, ImageStore
 
         name = context.partition_key
         listed = usable_pictures(project.home, project.collection(name), tables.withdrawn())
         with told():
             spread = compute.spread()
             summary = build_cache(project.home.cache(name), listed, study.imaging, spread, logged(context))
-            cached = len(ImageCache.open(project.home.cache(name), study.imaging))
+            cache = ImageCache.open(project.home.cache(name), study.imaging)
+            cached, checksums = len(cache), ImageStore([cache], listed["sha256"]).checksums
         sheet = project.home.cache(name) / study.imaging.hash / SHEET
         shown = study.report.pictures and sheet.exists()
-        content = content_hash(pa.table({"sha256": listed["sha256"]}))
+        # by the pixels themselves: code that makes the same ones trains nothing again
+        content = content_hash(pa.table({"sha256": listed["sha256"], "checksum": checksums}))
         stages = told_stages(summary, study.imaging.turn_inverted)
         tags = {"kind": "cache", "collection": name, "settings": study.imaging.hash}
         with tracking.run(context, tags) as run:
             run.params(study.imaging.model_dump(mode="json") | {"threads": compute.threads})
             run.metrics({"images": cached} | {k: v for k, v in stages.items() if not isinstance(v, str)})
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{content}-{pixel_version(study.imaging)}"),
+            data_version=dg.DataVersion(f"{content}-{study.imaging.hash}"),
             metadata={"dagster/row_count": cached, "mlflow_run": dg.MetadataValue.url(run.link), **stages}
             # its place only: the event log outlives the picture of a patient who withdraws
             | ({"ten_pictures": dg.MetadataValue.path(sheet)} if shown else {}),

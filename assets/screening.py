@@ -12,7 +12,7 @@ from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_kept, read_table, write_table
 from resources.compute import Compute, reserved
-from resources.images import Images, pixel_version
+from resources.images import Images
 from resources.tables import Tables
 
 
@@ -43,9 +43,11 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         images: dg.ResourceParam[Images],
         compute: dg.ResourceParam[Compute],
     ) -> dg.MaterializeResult:
+        from hnp_pipeline.imaging.version import pixel_code
+
         home = project.home
         rows = read_table(home.table("cohort"), ["image_id", "patient_key", "split", "sha256"])
-        kept = home.part(f"perceptual_hashes-{pixel_version(images.imaging)}")
+        kept = home.part(f"perceptual_hashes-{images.imaging.hash}-{pixel_code()}")
         with told():
             known = read_kept(kept)
             hashes = hash_images(images.store(rows), rows["sha256"], known, logged(context))

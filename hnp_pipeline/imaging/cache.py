@@ -29,6 +29,7 @@ from hnp_pipeline.imaging.listing import SETTINGS, CacheInfo, cache_info, folder
 from hnp_pipeline.imaging.shards import OnThreads, Shard, Spread
 from hnp_pipeline.imaging.sheet import draw_sheet
 from hnp_pipeline.imaging.store import SHEET, ImageCache, ImageStore, map_pixels
+from hnp_pipeline.imaging.version import pixel_code
 from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
@@ -82,9 +83,9 @@ def build_cache(
     spread: Spread | int,
     report: Report = silent,
 ) -> CacheSummary:
-    """Bring a collection's cache up to date: after it, it holds exactly `images`.
+    """Bring a collection's cache up to date: after it, it holds exactly `images`, made by today's code.
 
-    Two builders of one collection queue. Images that are not listed also leave the collection's caches of
+    Where other code made the pixels that are there, all are made anew, beside the old until they are done. Two builders of one collection queue. Images that are not listed also leave the collection's caches of
     other settings.
 
     Args:
@@ -106,6 +107,8 @@ def build_cache(
         writer = CacheWriter(directory / settings.hash, settings.size)
         if not (writer.folder / SETTINGS).exists():
             write_text(yaml.safe_dump(settings.model_dump(mode="json")), writer.folder / SETTINGS)
+        if writer.code != pixel_code():
+            writer.begin_anew()
         dropped = _drop(writer, unique["sha256"])
         there = pc.is_in(unique["sha256"], writer.done["sha256"].combine_chunks())
         todo = unique.filter(pc.invert(there))
@@ -121,7 +124,8 @@ def mend_cache(
     that the cache does not hold are left alone. Nothing where there is no finished cache.
 
     Raises:
-        StepError: a damaged image's picture is gone or no longer what it was, or the disk is full or fails.
+        StepError: a damaged image's picture is gone or no longer what it was, other code made the cache, or the disk
+            is full or fails.
     """
     start = time.perf_counter()
     with _building(directory, report):
@@ -135,6 +139,11 @@ def mend_cache(
             raise StepError(
                 f"{len(damaged)} images in the cache of collection {directory.name} are damaged, and the study no "
                 f"longer names the pictures of {len(damaged) - todo.num_rows}: hnp run makes it anew"
+            )
+        if len(damaged) and writer.code != pixel_code():
+            raise StepError(
+                f"{len(damaged)} images in the cache of collection {directory.name} are damaged, and other code or "
+                "another OpenCV made it: hnp run makes it anew"
             )
         if len(damaged):
             writer.keep(~bad)

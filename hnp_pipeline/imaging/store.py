@@ -13,7 +13,8 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.study import Imaging
 from hnp_pipeline.tables import read_table
 
-# What stands beside the pixels: index.parquet. Its metadata name the file of the pixels and their size.
+# What stands beside the pixels: index.parquet. Its metadata name the file of the pixels, their size, and the code
+# that made them (`version.pixel_code`).
 INDEX = [
     schemas.Column("sha256", schemas.TEXT, "SHA-256 of the image file that the pixels were made from"),
     schemas.Column("row", schemas.LONG, "place in the file of pixels"),
@@ -28,6 +29,7 @@ class ImageCache:
 
     Attributes:
         images: memory map, uint8 (n, size, size).
+        checksums: (n,) CRC-32 of each.
     """
 
     def __init__(self, images: np.memmap | np.ndarray, index: pa.Table, collection: str) -> None:
@@ -36,6 +38,7 @@ class ImageCache:
         self.images = images
         self.collection = collection
         self._keys, self._rows = keys[order], index["row"].to_numpy()[order]
+        self.checksums = index["checksum"].to_numpy()
 
     @classmethod
     def open(cls, directory: Path, settings: Imaging) -> "ImageCache":
@@ -108,6 +111,7 @@ class ImageStore:
         self.shape = caches[0].images.shape[1:] if caches else (0, 0)
         # A plain array over each map: NumPy's subclass for maps is slow to index.
         self._images = [np.asarray(cache.images) for cache in caches]
+        self._checksums = [cache.checksums for cache in caches]
         self._cache, self._rows = np.zeros(len(keys), np.int64), np.full(len(keys), -1, np.int64)
         for number, cache in enumerate(caches):
             missing = np.flatnonzero(self._rows < 0)
@@ -116,6 +120,15 @@ class ImageStore:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def checksums(self) -> npt.NDArray[np.int64]:
+        """CRC-32 of each image's pixels (n,), as they were written."""
+        found = np.zeros(len(self), np.int64)
+        for number, checksums in enumerate(self._checksums):
+            here = self._cache == number
+            found[here] = checksums[self._rows[here]]
+        return found
 
     def gather(self, indices: npt.ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
         """The images at `indices` (b): uint8 (b, size, size), in `out` if given.
@@ -148,7 +161,11 @@ def read_index(path: Path) -> pa.Table:
     if not re.fullmatch(rb"images(-\d+)?\.u8", metadata[b"pixels"]):
         raise ValueError("not an index of a cache")
     return index.select([c.name for c in INDEX]).replace_schema_metadata(
-        {"pixels": metadata[b"pixels"], "size": str(int(metadata[b"size"]))}
+        {
+            "pixels": metadata[b"pixels"],
+            "size": str(int(metadata[b"size"])),
+            "code": metadata.get(b"code", b""),
+        }
     )
 
 

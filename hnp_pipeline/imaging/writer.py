@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from hnp_pipeline import schemas
 from hnp_pipeline.imaging.store import INDEX, SHEET, UNUSABLE, map_pixels, read_index
+from hnp_pipeline.imaging.version import pixel_code
 from hnp_pipeline.tables import sync_directory, write_table
 
 
@@ -23,6 +24,7 @@ class CacheWriter:
     Attributes:
         done: `INDEX` of the images whose pixels are on the disk, rows 0 to n - 1 in order.
         committed: readers see just these.
+        code: what made their pixels (`version.pixel_code`).
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -35,11 +37,10 @@ class CacheWriter:
             self._remove_files(keep={_pixels(table) for table in found})  # a killed compaction's
         if found:
             self.done = max(found, key=lambda table: (_generation(_pixels(table)), table.num_rows))
-            self.committed = self.done is index
+            self.committed, self.code = self.done is index, str(self.done.schema.metadata[b"code"].decode())
             self._keep_whole_rows()
         else:
-            self.done = self._table(schemas.empty(INDEX), self._next_generation())
-            self.committed = False
+            self.begin_anew()
 
     @property
     def pixels(self) -> Path:
@@ -51,6 +52,11 @@ class CacheWriter:
         images, expected = map_pixels(self.folder, self.done), self.done["checksum"].to_numpy()
         found = np.fromiter((zlib.crc32(image) for image in images), np.int64, len(expected))
         return found != expected
+
+    def begin_anew(self) -> None:
+        """Nothing is done yet, by today's code. Readers keep what they have until the next `commit`."""
+        self.code, self.committed = pixel_code(), False
+        self.done = self._table(schemas.empty(INDEX), self._next_generation())
 
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these rows (bool, n) only, in a new generation of the file."""
@@ -123,7 +129,7 @@ class CacheWriter:
 
     def _table(self, rows: pa.Table, pixels: str) -> pa.Table:
         return rows.cast(schemas.schema(INDEX)).replace_schema_metadata(
-            {"pixels": pixels, "size": str(self.size)}
+            {"pixels": pixels, "size": str(self.size), "code": self.code}
         )
 
     def _next_generation(self) -> str:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from imaging_pictures import encoded, radiograph
 
@@ -21,6 +23,7 @@ from hnp_pipeline.errors import StepError
 from hnp_pipeline.imaging import cache
 from hnp_pipeline.imaging.cache import (
     ImageCache,
+    ImageStore,
     build_cache,
     forget_images,
     mend_cache,
@@ -317,3 +320,65 @@ def test_killed_at_any_moment(tmp_path) -> None:
     assert kills
     build(directory, new)
     assert files(directory) == files(quiet)
+
+
+def made_by_other_code(directory: Path, settings: Imaging = SETTINGS) -> None:
+    """As if the cache were of a version that made other pixels: all black, with the checksums that belong to them."""
+    folder = directory / settings.hash
+    index = pq.read_table(folder / "index.parquet")
+    black = np.zeros((settings.size, settings.size), np.uint8)
+    (folder / index.schema.metadata[b"pixels"].decode()).write_bytes(black.tobytes() * len(index))
+    index = index.set_column(2, "checksum", pa.array([zlib.crc32(black)] * len(index)))
+    pq.write_table(
+        index.replace_schema_metadata({**index.schema.metadata, b"code": b"another"}),
+        folder / "index.parquet",
+    )
+
+
+def test_pixels_of_other_code_are_made_anew(directory, images) -> None:
+    build(directory, images.slice(0, 30))
+    made_by_other_code(directory)
+    readers = ImageCache.open(directory, SETTINGS)
+    assert build(directory, images) == (40, 0, 0)
+    assert holds(directory, images) and not readers.images.any()
+    assert len(list((directory / SETTINGS.hash).glob("images*.u8"))) == 1
+    assert build(directory, images) == (0, 40, 0)
+
+
+def test_until_then_readers_have_the_old_ones(directory, images, tmp_path) -> None:
+    build(directory, images)
+    made_by_other_code(directory)
+    (tmp_path / "nothing.jpg").write_bytes(b"")
+    lacking = [*images["path"].to_pylist()[:-1], str(tmp_path / "nothing.jpg")]
+    with pytest.raises(StepError):
+        build(directory, images.set_column(1, "path", pa.array(lacking)))
+    assert len(ImageCache.open(directory, SETTINGS)) == 40
+    assert build(directory, images) == (40, 0, 0) and holds(directory, images)
+
+
+def test_other_codes_cache_forgets_and_stays_other_codes(directory, images) -> None:
+    build(directory, images)
+    made_by_other_code(directory)
+    forget_images(directory, images["sha256"].slice(0, 10).combine_chunks())
+    assert len(ImageCache.open(directory, SETTINGS)) == 30
+    assert build(directory, images.slice(10)) == (30, 0, 0) and holds(directory, images.slice(10))
+
+
+def test_other_codes_cache_is_not_mended_with_todays_pixels(directory, images) -> None:
+    build(directory, images)
+    made_by_other_code(directory)
+    assert build(directory, images, how=mend_cache) == (0, 40, 0)
+    (directory / SETTINGS.hash / "images.u8").write_bytes(b"\1" * 40 * 64 * 64)
+    with pytest.raises(StepError, match="hnp run makes it anew"):
+        build(directory, images, how=mend_cache)
+
+
+def test_checksums_are_in_the_order_of_the_store(directory, images, tmp_path) -> None:
+    other = tmp_path / "cache" / "second"
+    build(directory, images.slice(0, 15))
+    build(other, images.slice(15))
+    caches = [ImageCache.open(folder, SETTINGS) for folder in (directory, other)]
+    asked = images["sha256"].take(pa.array(np.random.default_rng(0).permutation(40)))
+    store = ImageStore(caches, asked)
+    pixels = store.gather(np.arange(40))
+    assert store.checksums.tolist() == [zlib.crc32(picture) for picture in pixels]
