@@ -1,6 +1,7 @@
 """The CLAHE image cache, a collection at a time."""
 
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -32,7 +33,7 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         kinds={"opencv", "numpy"},
         description="Each readable radiograph once: gray, contrast-limited histogram equalisation, resized, 8 bit, "
         "in a memory map that training reads without decoding.",
-        code_version=code_version(["imaging"], study.imaging),
+        code_version=f"{code_version(['imaging'], study.imaging)}-opencv{version('opencv-python')}",
         check_specs=[
             dg.AssetCheckSpec(
                 "cache_complete",
