@@ -29,12 +29,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.training import cached
 from hnp_pipeline.imaging.cache import ImageCache, ImageStore, build_cache
 from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
-from hnp_pipeline.imaging.store import map_pixels, read_index
-from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.study import Imaging
 
 SIZE = 456
@@ -263,16 +262,10 @@ class PngFiles(Dataset):
 
 def large_cache(folder: Path, count: int) -> ImageStore:
     """Noise in the place of films: more than the processor keeps to itself."""
-    writer, rng = CacheWriter(folder, SIZE), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (SIZE, SIZE), np.uint8)
-    with writer.appending() as file:
-        for i in range(count):
-            os.pwrite(file, np.roll(noise, i, axis=0).tobytes(), i * SIZE**2)
     sha256 = [rng.bytes(32).hex() for _ in range(count)]
-    writer.append(sha256, [0] * count, [False] * count)
-    writer.commit()
-    index = read_index(folder / "index.parquet")
-    return ImageStore([ImageCache(map_pixels(folder, index), index, "noise")], sha256)
+    return cached(folder, (np.roll(noise, i, axis=0) for i in range(count)), SIZE, sha256)
 
 
 def benchmark_reading(home: Path, rounds: int) -> None:
