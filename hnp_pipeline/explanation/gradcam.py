@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.training.backbone import Network
 from hnp_pipeline.training.batches import Feeder, Images, in_order
+from hnp_pipeline.training.devices import memory_told
 from hnp_pipeline.training.inference import FoldModel
 
 
+@memory_told("Grad-CAM: a batch of images", "lower explanation.batch_size, or set compute.device: cpu")
 def gradcam(
     models: Sequence[FoldModel],
     images: Images,
@@ -52,6 +54,9 @@ def gradcam(
     Returns:
         float32 (n, h, w), 0 to 1, at the resolution of the last convolution. A picture that is in several
         pairs is computed once.
+
+    Raises:
+        StepError: a batch does not fit into memory.
     """
     if not len(positions):
         return np.zeros((0, 1, 1), np.float32)

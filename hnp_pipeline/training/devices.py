@@ -42,8 +42,8 @@ def autocast(device: torch.device, training: study.Training) -> AbstractContextM
 
 
 @contextmanager
-def memory_told(what: str, batch_size: int) -> Iterator[None]:
-    """Turn an out-of-memory error within into a message that names the settings to change.
+def memory_told(what: str, remedy: str) -> Iterator[None]:
+    """Turn an out-of-memory error within into a message that names what does not fit and the settings to change.
 
     Raises:
         StepError: memory ran out.
@@ -51,13 +51,23 @@ def memory_told(what: str, batch_size: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not full:
+        if not memory_full(error):
             raise
-        raise StepError(
-            f"{what}: a batch of {batch_size} images does not fit into memory; lower training.batch_size,"
-            " or set training.gradient_checkpointing: true (slower, a fraction of the memory)"
-        ) from error
+        raise StepError(f"{what} does not fit into memory; {remedy}") from error
+
+
+def memory_full(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the CPU or a GPU, in whichever library."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(w in str(error) for w in _FULL)
+
+
+_FULL = (
+    "DefaultCPUAllocator",
+    "CUDA out of memory",  # within another's message
+    "CUDA error: out of memory",
+    "STATUS_ALLOC_FAILED",  # cuBLAS, cuDNN
+    "ALLOCATION_FAILED",  # cuDNN 9
+)
 
 
 class Peek:

@@ -18,6 +18,8 @@ from hnp_pipeline.training.epochs import EpochResult, finished
 from hnp_pipeline.training.fold_training import FoldTraining, Job
 from hnp_pipeline.training.results import FoldResult
 
+_LESS_MEMORY = "lower training.batch_size, or set training.gradient_checkpointing: true (slower, a fraction of the memory)"
+
 
 def train_fold(
     images: Images,
@@ -85,7 +87,8 @@ def _train(
     torch.backends.cudnn.benchmark = (
         True  # batches of one shape: a GPU's fastest convolutions are looked for once
     )
-    with joined(device) as world, memory_told(job.name, job.training.batch_size):
+    batch = f"{job.name}: a batch of {job.training.batch_size} images"
+    with joined(device) as world, memory_told(batch, _LESS_MEMORY):
         report, epochs = report if world.first else silent, job.training.epochs
         state = FoldTraining(job, threads, device, report, world)
         state.restore()

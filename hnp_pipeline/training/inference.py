@@ -25,6 +25,7 @@ from hnp_pipeline.training.tasks import AgeScale, Known, Task, task_of
 from hnp_pipeline.vocabulary import VIEWS
 
 FORMAT = 2  # of model.json
+_LESS_MEMORY = "end what else fills it, or set compute.device: cpu; models trained with a smaller training.batch_size take less"
 _UNUSABLE = (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
 
 
@@ -102,7 +103,7 @@ def predict(
     images: Images,
     ages: np.ndarray | None = None,
     positions: np.ndarray | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     threads: int | None = None,
     report: Report = silent,
 ) -> np.ndarray:
@@ -113,7 +114,7 @@ def predict(
         images: gray uint8 pictures prepared with the models' imaging settings.
         ages: years (n,), for models that take the age as an input; NaN or None stands as the training mean.
         positions: which pictures of the store, in which order; None: all, in their order.
-        batch_size: pictures at a time.
+        batch_size: pictures at a time; None: as many as the models were trained on, which fit there.
         threads: of the CPU; None: every core.
         report: told how far it is.
 
@@ -151,7 +152,7 @@ def predict_patients(
     patient: np.ndarray,
     ages: np.ndarray | None = None,
     views: Sequence[str] | np.ndarray | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     threads: int | None = None,
     report: Report = silent,
 ) -> Patients:
@@ -170,7 +171,7 @@ def _logits(
     ages: np.ndarray | None,
     views: Sequence[str] | np.ndarray | None,
     positions: np.ndarray | None,
-    batch_size: int,
+    batch_size: int | None,
     threads: int | None,
     report: Report,
 ) -> np.ndarray:
@@ -180,9 +181,10 @@ def _logits(
     device, training = models[0].device, models[0].training
     rows = np.arange(len(images)) if positions is None else np.asarray(positions)
     known = [m.inputs(ages, views, len(rows)) for m in models]
-    with memory_told("inference", batch_size):
+    size = batch_size or training.batch_size
+    with memory_told(f"inference: a batch of {size} images", _LESS_MEMORY):
         networks = [m.network for m in models]
-        return infer(networks, Feeder(images, device), rows, known, batch_size, training, report)
+        return infer(networks, Feeder(images, device), rows, known, size, training, report)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

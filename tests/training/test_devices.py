@@ -1,8 +1,13 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from training_sets import ArrayStore, make_set
 
 from hnp_pipeline import study
 from hnp_pipeline.errors import SettingsError, StepError
+from hnp_pipeline.explanation.gradcam import gradcam
 from hnp_pipeline.training.devices import (
     Peek,
     device_of,
@@ -11,20 +16,45 @@ from hnp_pipeline.training.devices import (
     room_for_images,
     threads_of,
 )
+from hnp_pipeline.training.engine import train_fold
+from hnp_pipeline.training.inference import load_model, predict
 
 
 def test_out_of_memory_names_the_settings() -> None:
     with (
-        pytest.raises(
-            StepError, match=r"batch of 32 .* training.batch_size.* training.gradient_checkpointing"
-        ),
-        memory_told("training of level, fold 2", 32),
+        pytest.raises(StepError, match=r"^a batch of 32 images does not fit into memory; lower it$"),
+        memory_told("a batch of 32 images", "lower it"),
     ):
         torch.empty(2**60, dtype=torch.uint8)
-    with pytest.raises(StepError), memory_told("inference", 32):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(RuntimeError, match="size mismatch"), memory_told("inference", 32):
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ):
+        with pytest.raises(StepError, match="memory"), memory_told("a batch", "lower it"):
+            raise error
+    with pytest.raises(RuntimeError, match="size mismatch"), memory_told("a batch", "lower it"):
         raise RuntimeError("size mismatch")
+
+
+class Full(ArrayStore):
+    """More than memory holds."""
+
+    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        raise MemoryError
+
+
+def test_each_step_names_the_setting_that_helps_it(tiny: study.Training, tmp_path: Path) -> None:
+    images, examples = make_set(24)
+    full, imaging = Full(images.pixels), study.Imaging(size=32)
+    train_fold(images, examples, "level", 0, tiny, imaging, tmp_path, 1, "cpu")
+    models, nothing = [load_model(tmp_path)], np.zeros(1, np.int64)
+    with pytest.raises(StepError, match=r"level, fold 1: a batch of 8 .* training\.gradient_checkpointing"):
+        train_fold(full, examples, "level", 1, tiny, imaging, tmp_path, 1, "cpu")
+    with pytest.raises(StepError, match=r"inference: a batch of 8 images .* compute\.device: cpu"):
+        predict(models, full, threads=1)
+    with pytest.raises(StepError, match=r"Grad-CAM: .* explanation\.batch_size"):
+        gradcam(models, full, nothing, nothing)
 
 
 def test_device_and_threads() -> None:
