@@ -101,7 +101,10 @@ def build_model(training: study.Training, units: int, known: int = 0, pretrained
 
 
 def synchronised(network: Network) -> Network:
-    """The same network, the same weights by the same names, whose batch norms see a batch over all processes' GPUs."""
+    """The same network, the same weights by the same names, whose batch norms see a batch over all processes' GPUs.
+
+    Torch's synchronised batch norm makes the host wait for the device at each layer (it masks by the counts that came).
+    """
     return timm.layers.convert_sync_batchnorm(network)
 
 

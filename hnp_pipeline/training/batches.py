@@ -66,25 +66,30 @@ class Feeder:
     """Yields batches of pixels on the device.
 
     On the CPU they are views into one buffer, valid until the next. On a GPU with `room` bytes to spare the
-    whole set lives there; else pinned batches are copied ahead on a side stream while the last one computes.
+    whole set lives there; else, or if it does not fit after all, pinned batches are copied ahead on a side stream
+    while the last one computes.
+
+    Attributes:
+        resident: the whole set on the device, if it lives there.
     """
 
     def __init__(self, images: Images, device: torch.device, room: int = 0) -> None:
         self._images = images
         self._device = device
         self._buffers: list[Tensor] = []
-        self._resident: Tensor | None = None
+        self.resident: Tensor | None = None
         if device.type != "cpu" and len(images):
             one = images.gather(np.zeros(1, np.int64))
             if len(images) * one.nbytes <= room:
-                self._resident = torch.empty((len(images), *one.shape[1:]), dtype=torch.uint8, device=device)
-                for part in in_order(np.arange(len(images)), 1024):
-                    self._resident[part[0] : part[-1] + 1] = torch.from_numpy(images.gather(part)).to(device)
+                try:
+                    self.resident = self._on_device(one.shape[1:])
+                except torch.OutOfMemoryError:  # others use this GPU, too
+                    torch.cuda.empty_cache()
 
     def __call__(self, batches: Iterator[np.ndarray] | np.ndarray) -> Iterator[Tensor]:
         """Pixels (b, H, W), uint8, for each array of positions in turn."""
-        if self._resident is not None:
-            resident, rows = self._resident, list(batches)
+        if self.resident is not None:
+            resident, rows = self.resident, list(batches)
             if not rows:
                 return iter(())
             # the whole order at once: no copy, no wait within it
@@ -93,6 +98,12 @@ class Feeder:
         if self._device.type == "cpu":
             return (self._gather(rows, 0) for rows in batches)
         return self._prefetched(iter(batches))
+
+    def _on_device(self, shape: tuple[int, ...]) -> Tensor:
+        whole = torch.empty((len(self._images), *shape), dtype=torch.uint8, device=self._device)
+        for part in in_order(np.arange(len(whole)), 1024):
+            whole[part[0] : part[-1] + 1] = torch.from_numpy(self._images.gather(part))
+        return whole
 
     def _gather(self, rows: np.ndarray, slot: int) -> Tensor:
         """The batch in buffer `slot`, which the next batch put there overwrites."""

@@ -3,9 +3,9 @@
 import copy
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -70,6 +70,25 @@ _FULL = (
 )
 
 
+@contextmanager
+def compiling_told() -> Iterator[None]:
+    """Turn a failure of torch.compile within, forward or backward, into a message that names the setting.
+
+    Raises:
+        StepError: it cannot compile: no compiler, no Triton, or a network that it does not take.
+    """
+    try:
+        yield
+    except Exception as error:
+        of_compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "triton"))
+        if not of_compiler or memory_full(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise StepError(
+            f"torch.compile fails on this machine ({reason}); set training.compile: false"
+        ) from error
+
+
 class Peek:
     """Looks at numbers on the device without making anything wait: what is asked for is there a moment later."""
 
@@ -95,31 +114,70 @@ class Peek:
         return answer
 
 
-def faster_layout(network: Any, pixels: torch.Tensor, training: study.Training, steps: int = 4) -> str:
-    """`channels_last` or `contiguous_format`, whichever trains a copy of `network` faster on these pixels.
+class Trial(NamedTuple):
+    """What a trial found.
+
+    Attributes:
+        layout: of memory, in which training is fastest.
+        memory: bytes of the GPU that it takes; 0 on a CPU.
+    """
+
+    layout: str
+    memory: int
+
+
+def tried(
+    network: Any, pixels: torch.Tensor, training: study.Training, layouts: Sequence[str] = LAYOUTS
+) -> Trial:
+    """Train a copy of `network` for a few steps on these pixels in each of `layouts`.
 
     Which one wins on a GPU changes with its libraries' versions, so it is tried; on CPUs channels_last wins
     by 1.3 to 1.7 with the EfficientNets here, and a trial would only cost time.
     """
-    device = pixels.device
-    if device.type == "cpu":
-        return "channels_last"
-    seconds = {}
-    for layout in LAYOUTS:
-        trial = copy.deepcopy(network).train()
-        in_layout(trial, layout)
-        known = torch.zeros(len(pixels), trial.known, device=device)
-        for step in range(2 * steps):
-            if step == steps:
-                torch.cuda.synchronize(device)
-                start = time.perf_counter()
-            with autocast(device, training):
-                loss = trial(pixels, known).float().square().mean()
-            loss.backward()
-        torch.cuda.synchronize(device)
-        seconds[layout] = time.perf_counter() - start
-        del trial
-    return min(seconds, key=lambda k: seconds[k])
+    if pixels.device.type == "cpu":
+        return Trial(layouts[0], 0)
+    return fastest(layouts, lambda layout: _measured(network, pixels, training, layout))
+
+
+def fastest(layouts: Sequence[str], measure: Callable[[str], tuple[float, int]]) -> Trial:
+    """The layout of the fewest seconds, by `measure` (seconds, bytes); and the most bytes that any took.
+
+    Raises:
+        torch.OutOfMemoryError: none fits. One alone that does not has lost.
+    """
+    found = {}
+    for layout in layouts:
+        try:
+            found[layout] = measure(layout)
+        except RuntimeError as error:
+            if not memory_full(error):
+                raise
+        torch.cuda.empty_cache()  # of what this one left
+    if not found:
+        raise torch.OutOfMemoryError("CUDA out of memory: a step fits in no memory layout")
+    return Trial(min(found, key=lambda k: found[k][0]), max(memory for _, memory in found.values()))
+
+
+def _measured(
+    network: Any, pixels: torch.Tensor, training: study.Training, layout: str, steps: int = 4
+) -> tuple[float, int]:
+    """Seconds that some steps take in that layout, after as many to warm up, and the bytes held meanwhile."""
+    device, copied = pixels.device, copy.deepcopy(network).train()
+    in_layout(copied, layout)
+    known = torch.zeros(len(pixels), copied.known, device=device)
+    start = 0.0
+    for step in range(2 * steps):
+        if step == 1:  # the first looks for the fastest convolutions, in memory that training does not need
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        if step == steps:
+            torch.cuda.synchronize(device)
+            start = time.perf_counter()
+        with autocast(device, training):
+            loss = copied(pixels, known).float().square().mean()
+        loss.backward()
+    torch.cuda.synchronize(device)
+    return time.perf_counter() - start, torch.cuda.max_memory_reserved(device)
 
 
 def in_layout(network: nn.Module, layout: str) -> None:
@@ -127,10 +185,9 @@ def in_layout(network: nn.Module, layout: str) -> None:
     network.to(memory_format=getattr(torch, layout))  # type: ignore[call-overload]
 
 
-def room_for_images(device: torch.device) -> int:
-    """Bytes of a GPU left beside a training like the one tried; 0 on a CPU, where the cache is mapped."""
+def room_for_images(device: torch.device, memory: int) -> int:
+    """Bytes of a GPU left beside a training that takes `memory`; 0 on a CPU, where the cache is mapped."""
     if device.type == "cpu":
         return 0
     free, _ = torch.cuda.mem_get_info(device)
-    ours, peak = torch.cuda.memory_reserved(device), torch.cuda.max_memory_reserved(device)
-    return max(0, int(0.9 * (free + ours - 1.2 * peak)))
+    return max(0, int(0.9 * (free + torch.cuda.memory_reserved(device) - 1.2 * memory)))

@@ -12,7 +12,7 @@ from hnp_pipeline.locks import locked
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.batches import Images
-from hnp_pipeline.training.devices import device_of, memory_told, threads_of
+from hnp_pipeline.training.devices import compiling_told, device_of, memory_told, threads_of
 from hnp_pipeline.training.distributed import joined, launch, leads
 from hnp_pipeline.training.epochs import EpochResult, finished
 from hnp_pipeline.training.fold_training import FoldTraining, Job
@@ -88,7 +88,7 @@ def _train(
         True  # batches of one shape: a GPU's fastest convolutions are looked for once
     )
     batch = f"{job.name}: a batch of {job.training.batch_size} images"
-    with joined(device) as world, memory_told(batch, _LESS_MEMORY):
+    with joined(device) as world, memory_told(batch, _LESS_MEMORY), compiling_told():
         report, epochs = report if world.first else silent, job.training.epochs
         state = FoldTraining(job, threads, device, report, world)
         state.restore()

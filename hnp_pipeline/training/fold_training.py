@@ -81,7 +81,9 @@ class FoldTraining:
         self.history: list[EpochResult] = []
         self.best: dict[str, Tensor] = {}  # the best epoch's weights
         self.best_logits = np.zeros((0, self.task.units), np.float32)  # what they say of the held-out fold
-        self.seconds = dict.fromkeys(("data_wait", "forward_backward", "validation", "checkpoint"), 0.0)
+        self.seconds = dict.fromkeys(
+            ("loading", "data_wait", "forward_backward", "validation", "checkpoint"), 0.0
+        )
         self.resumed = 0
         self.examples_hash = tables.content_hash(examples)
         machine = (threads_of(threads), self.device.type, world.size)
@@ -228,10 +230,12 @@ class FoldTraining:
             if found is None:
                 with checkpoints.writing_told(self.name, self.directory):
                     self._checkpoint.unlink(missing_ok=True)
-        batch = np.resize(self.data.train[:1], min(self.training.batch_size, len(self.data.train)))
-        pixels = torch.from_numpy(self.images.gather(batch)).to(self.device)
+        start = time.perf_counter()
+        own = -(-min(self.training.batch_size, len(self.data.train)) // self.world.size)  # of each batch
+        pixels = torch.from_numpy(self.images.gather(self.data.train[:1].repeat(own))).to(self.device)
         self.learner.begin(pixels, None if found is None else (found[0], found[1]["memory_format"]))
-        self.feeder = Feeder(self.images, self.device, room_for_images(self.device))
+        self.feeder = Feeder(self.images, self.device, room_for_images(self.device, self.learner.memory))
+        loading = time.perf_counter() - start
         if found is not None:
             tensors, facts = found
             self.best = checkpoints.group(tensors, "best")
@@ -239,6 +243,7 @@ class FoldTraining:
             self.history = [EpochResult(**r) for r in facts["history"]]
             self.seconds = facts["seconds"]
             self.resumed = len(self.history)
+        self.seconds["loading"] += loading
 
     def finish(self) -> FoldResult:
         """Write the best epoch's model and predictions; model.json goes first and comes last."""

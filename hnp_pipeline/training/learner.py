@@ -8,7 +8,7 @@ from torch import Tensor
 from hnp_pipeline import study
 from hnp_pipeline.training import checkpoints
 from hnp_pipeline.training.backbone import build_model, synchronised
-from hnp_pipeline.training.devices import LAYOUTS, faster_layout, in_layout
+from hnp_pipeline.training.devices import LAYOUTS, in_layout, tried
 from hnp_pipeline.training.distributed import World
 from hnp_pipeline.training.pooling import begin_as_mean
 from hnp_pipeline.training.tasks import Task
@@ -20,6 +20,7 @@ class Learner:
     Attributes:
         network: its weights, for inference and for saving.
         memory_format: the layout that it is trained in, once `begin` was called.
+        memory: bytes of a GPU that training takes (`devices.room_for_images`), likewise.
     """
 
     def __init__(
@@ -31,20 +32,21 @@ class Learner:
         self.network = build_model(training, task.units, len(task.known))
         if task.pooled:
             begin_as_mean(self.network.classifier)
-        if world.size > 1 and device.type == "cuda":
-            self.network = synchronised(self.network)
         self.network.to(device)
-        self.memory_format = ""
+        self.memory_format, self.memory = "", 0
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=training.learning_rate, fused=True)
 
     def begin(self, pixels: Tensor, saved: tuple[dict[str, Tensor], str] | None) -> None:
         """Get ready to train on batches like `pixels`: from saved tensors and their layout, or from the start.
 
-        A short trial finds the layout, and how much memory a step takes (`devices.room_for_images`).
+        A short trial finds the layout, and how much memory training takes.
         """
-        found = faster_layout(self.network, pixels, self.training)
-        found = saved[1] if saved else found
+        # the times of eager layouts say nothing of compiled code, whose compiler prefers channels_last as well
+        layouts = (saved[1],) if saved else LAYOUTS[:1] if self.training.compile else LAYOUTS
+        found, self.memory = tried(self.network, pixels, self.training, layouts)
         self.memory_format = LAYOUTS[self.world.firsts(LAYOUTS.index(found), self.device)]
+        if self.world.size > 1 and self.device.type == "cuda":
+            self.network = synchronised(self.network)  # only now: each process makes its trial alone
         in_layout(self.network, self.memory_format)
         if saved:
             self.network.load_state_dict(checkpoints.group(saved[0], "model"))

@@ -23,7 +23,8 @@ class FoldResult:
         best_epoch: whose weights and predictions those are.
         history: every epoch, those before an interruption too.
         predictions: sha256, level, probability, label of the held-out fold (`predictions_table`).
-        seconds: by stage (data_wait, forward_backward, validation, checkpoint), over all epochs.
+        seconds: by stage, over all epochs: loading (the trial of layouts, the set's way to a GPU), data_wait,
+            forward_backward, validation, checkpoint.
         resumed_epochs: how many epochs came from a checkpoint.
         memory_format: the layout that it was trained in.
     """

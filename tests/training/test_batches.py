@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from training_sets import make_set
+from training_sets import ArrayStore, make_set
 
 from hnp_pipeline.training.batches import Feeder, derive, epoch_order, in_order
 
@@ -37,6 +37,24 @@ def test_feeder_gives_each_batch_its_pixels() -> None:
     for rows, pixels in zip(order, feeder(iter(order)), strict=True):
         assert pixels.dtype == torch.uint8
         assert np.array_equal(pixels.numpy(), images.pixels[rows])
+
+
+class TooMany(ArrayStore):
+    """A set that a GPU turns out to have no room for."""
+
+    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        if len(indices) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().gather(indices, out)
+
+
+def test_a_set_lives_on_the_device_only_where_it_fits() -> None:
+    images, _ = make_set(11)
+    device, size = torch.device("meta"), images.pixels.nbytes
+    resident = Feeder(images, device, room=size).resident
+    assert resident is not None and resident.shape == images.pixels.shape
+    assert Feeder(images, device, room=size - 1).resident is None
+    assert Feeder(TooMany(images.pixels), device, room=size).resident is None
 
 
 def test_in_order() -> None:

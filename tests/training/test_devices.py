@@ -9,12 +9,15 @@ from hnp_pipeline import study
 from hnp_pipeline.errors import SettingsError, StepError
 from hnp_pipeline.explanation.gradcam import gradcam
 from hnp_pipeline.training.devices import (
+    LAYOUTS,
     Peek,
+    compiling_told,
     device_of,
-    faster_layout,
+    fastest,
     memory_told,
     room_for_images,
     threads_of,
+    tried,
 )
 from hnp_pipeline.training.engine import train_fold
 from hnp_pipeline.training.inference import load_model, predict
@@ -68,8 +71,41 @@ def test_device_and_threads() -> None:
 
 def test_cpu_needs_no_trial() -> None:
     pixels = torch.zeros((2, 8, 8), dtype=torch.uint8)
-    assert faster_layout(torch.nn.Identity(), pixels, study.Training()) == "channels_last"
-    assert room_for_images(torch.device("cpu")) == 0
+    assert tried(torch.nn.Identity(), pixels, study.Training()) == ("channels_last", 0)
+    assert room_for_images(torch.device("cpu"), 0) == 0
+
+
+def test_the_fastest_layout_that_fits() -> None:
+    measured = {"channels_last": (2.0, 30), "contiguous_format": (1.0, 20)}
+    assert fastest(LAYOUTS, measured.__getitem__) == ("contiguous_format", 30)
+
+    def full(layout: str, which: tuple[str, ...]) -> tuple[float, int]:
+        if layout in which:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return measured[layout]
+
+    assert fastest(LAYOUTS, lambda layout: full(layout, ("contiguous_format",))) == ("channels_last", 30)
+    with pytest.raises(torch.OutOfMemoryError, match="no memory layout"):
+        fastest(LAYOUTS, lambda layout: full(layout, LAYOUTS))
+
+
+def test_a_compiler_that_fails_is_told_with_its_setting() -> None:
+    def backend(*_: object) -> None:
+        raise raised
+
+    function = torch.compile(lambda x: x + 1, backend=backend)
+    raised: Exception = FileNotFoundError("no compiler")
+    with pytest.raises(StepError, match=r"no compiler.*training\.compile: false"), compiling_told():
+        function(torch.zeros(1))
+    raised = torch.OutOfMemoryError("CUDA out of memory")
+    with (
+        pytest.raises(StepError, match=r"^a batch does not fit"),
+        memory_told("a batch", ""),
+        compiling_told(),
+    ):
+        function(torch.zeros(1))
+    with pytest.raises(ValueError, match="other"), compiling_told():
+        raise ValueError("other")
 
 
 def test_a_peek_is_of_the_moment_it_was_asked_for() -> None:

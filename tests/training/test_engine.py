@@ -67,7 +67,7 @@ def test_learns_and_leaves_a_whole_folder(tiny: study.Training, tmp_path: Path) 
     facts = json.loads((tmp_path / "model.json").read_text())
     assert facts["outputs"] == ["l1_2", "l2_3", "l3_4", "l4_5", "l5_s1"]
     assert facts["images"] == {"train": 120, "validation": 40}
-    assert set(facts["seconds"]) == {"data_wait", "forward_backward", "validation", "checkpoint"}
+    assert set(facts["seconds"]) == {"loading", "data_wait", "forward_backward", "validation", "checkpoint"}
     assert all(s > 0 for s in facts["seconds"].values())
     assert 0 < result.data_share < 0.2
 
