@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from hnp_pipeline.errors import StepError, StudyError
+from hnp_pipeline.errors import SettingsError, StepError, StudyError
 from hnp_pipeline.training.batches import Batches
 
 _TIMEOUT = datetime.timedelta(minutes=30)  # the longest that one process may lag behind another
@@ -144,6 +144,7 @@ def launch(
 
     Raises:
         StepError: a process died.
+        SettingsError: more GPUs are asked for than torch sees.
         StudyError: what `target` raised in one of them.
         RuntimeError: the traceback of anything else that it raised.
     """
@@ -245,7 +246,12 @@ def _under_torchrun() -> bool:
 
 def _open(device: str, gpu: int, **how: Any) -> None:
     if device == "cuda":
+        if gpu >= (seen := torch.cuda.device_count()):
+            raise SettingsError(
+                f"a process for GPU {gpu + 1} of this machine, but torch sees {seen}: start one process a GPU"
+            )
         torch.cuda.set_device(gpu)
+        how["device_id"] = torch.device("cuda", gpu)
     dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT, **how)
 
 

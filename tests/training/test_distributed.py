@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from training_sets import make_set
 
 from hnp_pipeline import study
-from hnp_pipeline.errors import StepError
+from hnp_pipeline.errors import SettingsError, StepError
 from hnp_pipeline.training.backbone import Network, build_model, synchronised
 from hnp_pipeline.training.batches import Batches, epoch_order
-from hnp_pipeline.training.distributed import World
+from hnp_pipeline.training.distributed import World, joined
 from hnp_pipeline.training.engine import train_fold
 from hnp_pipeline.training.epochs import EpochResult
 from hnp_pipeline.training.pooling import patient_batches
@@ -55,6 +55,13 @@ def test_patients_stay_whole() -> None:
             assert (part.group[step][part.real[step] == 0] == -1).all()
         assert len(met) == len(set(met))
         assert total == pytest.approx(whole.weight[step].sum())
+
+
+def test_more_gpus_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": "64", "RANK": "63", "LOCAL_RANK": "63"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"GPU 64 of .* torch sees \d+: start"), joined("cuda"):
+        pass
 
 
 # Plain gradient descent, no dropout, batch norm in evaluation mode: then nothing but rounding may differ.
