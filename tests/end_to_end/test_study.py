@@ -21,6 +21,7 @@ AWAITED = {"localisation", "reading_disagreements"}
 STAGES = {  # in the metadata of a step, and in MLflow
     "clahe_cache": {"read_seconds", "decode_seconds", "clahe_seconds", "write_seconds"},
     "level/fold_model": {
+        "seconds_loading",
         "seconds_data_wait",
         "seconds_forward_backward",
         "seconds_validation",
