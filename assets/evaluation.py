@@ -72,12 +72,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             if not waiting:
                 models = [load_model(project.home.fold(task, k), compute.device()) for k in FOLDS]
                 predictions, attention = predict_test(
-                    models,
-                    images.store(examples),
-                    examples,
-                    study.training.batch_size,
-                    compute.threads,
-                    report,
+                    models, images.store(examples), examples, compute.threads, report
                 )
             patients, metrics = evaluate_test(
                 predictions, read_table(folder / "thresholds.parquet"), study.evaluation, report

@@ -31,7 +31,6 @@ def predict_test(
     models: Sequence[FoldModel],
     images: Images,
     examples: pa.Table,
-    batch_size: int = 32,
     threads: int | None = None,
     report: Report = silent,
 ) -> Predictions:
@@ -41,7 +40,6 @@ def predict_test(
         models: of one task, by fold.
         images: the pictures, in the order of `examples`.
         examples: image_id, patient_key, sha256, age, view and the six labels, one row an image.
-        batch_size: pictures at a time.
         threads: of the CPU; None: every core.
         report: told how far it is.
 
@@ -52,11 +50,11 @@ def predict_test(
     labels = np.column_stack([examples[name].to_numpy() for name in task.outputs])
     ages, nothing = examples["age"].to_numpy(), _attention(np.zeros(0), np.zeros(0, object))
     if not task.pooled:
-        found = predict(models, images, ages, batch_size=batch_size, threads=threads, report=report)
+        found = predict(models, images, ages, threads=threads, report=report)
         return Predictions(_rows(task.name, examples, found, labels), nothing)
     views = examples["view"].to_numpy()
     _, patient = np.unique(examples["patient_key"].to_numpy(), return_inverse=True)
-    said = predict_patients(models, images, patient, ages, views, batch_size, threads, report)
+    said = predict_patients(models, images, patient, ages, views, threads=threads, report=report)
     order = np.lexsort((examples["sha256"].to_numpy().astype(str), patient))
     starts = np.searchsorted(patient[order], said.patients)
     of_patient = np.maximum.reduceat(labels[order], starts, axis=0)
