@@ -132,9 +132,11 @@ def _told(table: pa.Table, titles: list[str]) -> str:
         return "–" if value is None else f"{value:.3f}"
 
     rows = table.to_pylist()
+    images, patients = rows[0]["images"], rows[0]["patients"]
+    asked = f"{patients} test patients" if images is None else f"{images} test images of {patients} patients"
     lines = [
         f"AUC of {titles[0]} less {titles[1]}",
-        f"on the {rows[0]['images']} test images of {rows[0]['patients']} patients that both have",
+        f"on the {asked} that both have",
         f"{'unit':8} {'level':6} {'first':>6} {'second':>6} difference (95 % interval)      p",
     ]
     for row in rows:

@@ -35,7 +35,7 @@ _VIEW = Column("view", TEXT, "AP, LAT, LO, RO, FLEX or EXT")
 _SEX = Column("sex", TEXT, "M, F or unknown (null)")
 _AGE = Column("age", REAL, "age in years on the x-ray date")
 _SHA = Column("sha256", TEXT, "SHA-256 of the image file")
-_TASK = Column("task", TEXT, "presence, level or multitask")
+_TASK = Column("task", TEXT, "presence, level, multitask or multiview")
 _FOLD = Column("fold", INT, "fold, 0 to 3")
 _LEVEL = Column("level", TEXT, "l1_2 … l5_s1, or hnp: any of the five")
 _PROBABILITY = Column("probability", REAL, "predicted probability of herniation")
@@ -202,9 +202,15 @@ _LOW = Column("ci_low", REAL, "lower end of the 95 % bootstrap interval over pat
 _HIGH = Column("ci_high", REAL, "upper end of it")
 _SPLIT = Column("split", TEXT, "validation (each image by the model that has not seen it) or test (ensemble)")
 SUBGROUPS = [
-    Column("by", TEXT, "hospital, view, sex, age, images (of the patient), collection"),
+    Column(
+        "by",
+        TEXT,
+        "hospital, view (of tasks that answer for images), sex, age, images (of the patient), collection",
+    ),
     Column("group", TEXT, "which of them"),
-    Column("images", LONG, "images in the group"),
+    Column(
+        "images", LONG, "images in the group; of a task that answers for patients, all images of its patients"
+    ),
     Column("patients", LONG, "their patients"),
     Column("positive_patients", LONG, "those with a positive image in the group; null at level all"),
     *(c for c in METRICS if c.name not in ("split", "fold")),
@@ -220,7 +226,7 @@ COMPARED = [
     Column("ci_low", REAL, "lower end of the paired bootstrap interval over patients"),
     Column("ci_high", REAL, "upper end of it"),
     Column("p_value", REAL, "two-sided; DeLong (patient), Obuchowski (image)"),
-    Column("images", LONG, "images that both have"),
+    Column("images", LONG, "images that both have; null where both answer for patients"),
     Column("patients", LONG, "their patients"),
     Column("reason", TEXT, "why something is null"),
 ]
@@ -302,7 +308,10 @@ TABLES: dict[str, tuple[str, list[Column]]] = {
         "Each fold model's probabilities on the fold it has not seen",
         VALIDATION_PREDICTIONS,
     ),
-    "test_image_predictions": ("Each fold model's probabilities on every test image", TEST_IMAGE_PREDICTIONS),
+    "test_image_predictions": (
+        "Each fold model's probabilities on every test image (multiview: patient, under one of their images)",
+        TEST_IMAGE_PREDICTIONS,
+    ),
     "test_predictions": ("The ensemble's probabilities and decisions, by patient", TEST_PREDICTIONS),
     "thresholds": ("Operating points chosen on validation", THRESHOLDS),
     "metrics": ("Every figure of the study with its interval", METRICS),

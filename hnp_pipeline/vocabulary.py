@@ -72,3 +72,8 @@ def outputs(task: str) -> tuple[str, ...]:
 def unit(task: str) -> str:
     """What a task's models answer for: an `image`, or a `patient` from all of the patient's images at once."""
     return "patient" if task == "multiview" else "image"
+
+
+def units(task: str) -> tuple[str, ...]:
+    """By what a task's models are judged: by patient, and before that by image where they answer for images."""
+    return tuple(dict.fromkeys((unit(task), "patient")))

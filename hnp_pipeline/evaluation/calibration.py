@@ -89,7 +89,7 @@ def calibration(
 
 
 def splits(validation: pa.Table, test: pa.Table) -> Iterator[Judged]:
-    """Every task's scores: each split, unscaled and scaled, by image and by patient."""
+    """Every task's scores: each split, unscaled and scaled, by image and by patient (`vocabulary.units`)."""
     for task in tasks_in(validation):
         models, folds = fold_scores(validation, task)
         temperatures = np.array([_temperatures(m) for m in models])

@@ -22,7 +22,7 @@ from hnp_pipeline.schemas import AVERAGING, COMPARED, COMPARISONS
 from hnp_pipeline.vocabulary import ALL, LEVELS
 
 BASELINE = "age_and_sex"
-_UNITS = ("image", "patient")
+_UNITS = ("image", "patient")  # where both sides have them
 
 
 def ensembles(predictions: pa.Table) -> dict[str, Scores]:
@@ -35,7 +35,7 @@ def compare_study(
 ) -> pa.Table:
     """Every two tasks, and each task against age and sex, at every level that both have.
 
-    `presence` meets the others at `hnp`. On test the ensembles are compared, on validation the folds' models:
+    `presence` meets the others at `hnp`; a task that answers for patients meets them by patient. On test the ensembles are compared, on validation the folds' models:
     AUCs and differences are the means over the folds, whose patients are disjoint.
 
     Args:
@@ -48,7 +48,7 @@ def compare_study(
         COMPARISONS.
 
     Raises:
-        StepError: tasks were asked about different images, or labels differ.
+        StepError: tasks were asked about different images or patients, or labels differ.
     """
     tables = [schemas.empty(COMPARISONS)]
     for split, scores, seeds in _splits(validation, test, cohort, settings):
@@ -66,16 +66,19 @@ def compare_study(
 def compare_runs(
     first: pa.Table, second: pa.Table, names: tuple[str, str], settings: study.Evaluation
 ) -> Mapping[str, pa.Table]:
-    """COMPARISONS of two runs' test predictions on the images that both have, by task that both have."""
+    """COMPARISONS of two runs' test predictions on what both have, by task that both have."""
     a, b = ensembles(first), ensembles(second)
     return {task: compare(a[task], b[task], names, settings) for task in a if task in b}
 
 
 def compare(first: Scores, second: Scores, names: tuple[str, str], settings: study.Evaluation) -> pa.Table:
-    """COMPARISONS of two scores of test images, by image and by patient, at every level that both have.
+    """COMPARISONS of two scores of the test set, by image and by patient, at every level that both have.
+
+    Images that both have are compared; by patient alone, patients that both have, where one side or both answer
+    for patients: the image that such an answer stands under says nothing.
 
     Raises:
-        StepError: they share no image, or label one differently.
+        StepError: they share nothing, or label an image or a patient differently.
     """
     first, second = _shared(first, second, names)
     counts = [resample(len(first.patients), settings.bootstrap_draws, settings.seed)]
@@ -88,7 +91,7 @@ def averaging(predictions: pa.Table, settings: study.Evaluation) -> pa.Table:
 
     By image: the ensemble's AUC against the fold models' mean. By patient: the same; and the ensemble by
     patient against by image, where part of the difference is the question, a patient's label and not a
-    picture's.
+    picture's. A task that answers for patients has the second alone.
     """
     tables = [schemas.empty(AVERAGING)]
     for task in tasks_in(predictions):
@@ -101,9 +104,11 @@ def averaging(predictions: pa.Table, settings: study.Evaluation) -> pa.Table:
             (together, "patient", single, "patient"),
             (together, "patient", together, "image"),
         ):
+            if not {unit_a, unit_b} <= set(a.draws):
+                continue
             names = (f"{a.name} by {unit_a}", f"{b.name} by {unit_b}")
             draws = {k: np.stack([a.draws[unit_a][k], b.draws[unit_b][k]]) for k in a.draws[unit_a]}
-            facts = (len(models[0].images), len(models[0].patients))
+            facts = (_images([together]), len(models[0].patients))
             rows = _difference_rows(names, unit_a, draws, {}, facts, settings)
             tables.append(rows.add_column(0, AVERAGING[0].name, pa.array([task] * rows.num_rows)))
     return pa.concat_tables([t.cast(schemas.schema(AVERAGING)) for t in tables])
@@ -121,7 +126,7 @@ class _Side:
 def _side(name: str, parts: Sequence[Scores], counts: Sequence[np.ndarray]) -> _Side:
     units = [s.units() for s in parts]
     draws = {}
-    for unit in _UNITS:
+    for unit in units[0]:
         of_unit = [u[unit] for u in units]
         found = {
             level: np.mean([_draws(s, j, c) for s, c in zip(of_unit, counts, strict=True)], axis=0)
@@ -161,24 +166,28 @@ def _splits(
 
 
 def _of_one_cohort(split: str, scores: dict[str, list[Scores]]) -> None:
-    """Refuse to pair scores of different images: some task has not been brought up to date."""
-    first = next(iter(scores.values()))
+    """Refuse to pair scores of different images or patients: some task has not been brought up to date."""
+    whose, first = next((name, parts) for name, parts in scores.items() if parts[0].unit == "image")
     for name, parts in scores.items():
+        column = f"{parts[0].unit}s"  # the images, or the patients alone
         same = len(parts) == len(first) and all(
-            np.array_equal(a.images, b.images) for a, b in zip(parts, first, strict=True)
+            np.array_equal(getattr(a, column), getattr(b, column)) for a, b in zip(parts, first, strict=True)
         )
         if not same:
             raise StepError(
-                f"the {split} predictions of {name} are of other images than those of {next(iter(scores))}: "
+                f"the {split} predictions of {name} are of other {column} than those of {whose}: "
                 f"bring every task up to date first"
             )
 
 
 def _shared(first: Scores, second: Scores, names: tuple[str, str]) -> tuple[Scores, Scores]:
+    unit = "patient" if "patient" in (first.unit, second.unit) else "image"
+    if unit == "patient":
+        first, second = first.by_patient(), second.by_patient()
     common = np.intersect1d(first.images.astype(str), second.images.astype(str))
     if not len(common):
         raise StepError(
-            f"{names[0]} and {names[1]} have predicted no image in common, so nothing can be paired"
+            f"{names[0]} and {names[1]} have predicted no {unit} in common, so nothing can be paired"
         )
     first = first.only(np.isin(first.images.astype(str), common))
     # in the first's order and by its patients: the second's pseudonyms may come from another key
@@ -193,17 +202,23 @@ def _shared(first: Scores, second: Scores, names: tuple[str, str]) -> tuple[Scor
 def _rows(first: _Side, second: _Side, split: str, settings: study.Evaluation) -> pa.Table:
     """COMPARISONS of two sides of the same images."""
     tables = []
+    facts = (_images([first, second]), sum(len(p["patient"].patients) for p in first.parts))
     for unit in _UNITS:
+        if unit not in first.draws or unit not in second.draws:
+            continue
         a, b = first.draws[unit], second.draws[unit]
         draws = {k: np.stack([a[k], b[k]]) for k in a if k in b}
         pairs = [(x[unit], y[unit]) for x, y in zip(first.parts, second.parts, strict=True)]
         names = (first.name, second.name)
         p_values = {k: _p_value(pairs, k, names) for k in draws if k != ALL}
-        images = [p["image"] for p in first.parts]
-        facts = (sum(len(s.images) for s in images), sum(len(s.patients) for s in images))
         rows = _difference_rows(names, unit, draws, p_values, facts, settings)
         tables.append(rows.add_column(0, COMPARISONS[0].name, pa.array([split] * rows.num_rows)))
     return pa.concat_tables(tables).cast(schemas.schema(COMPARISONS))
+
+
+def _images(sides: Sequence[_Side]) -> int | None:
+    """How many images a side was asked about one by one; None where both answer for patients."""
+    return next((sum(len(p["image"].images) for p in s.parts) for s in sides if "image" in s.draws), None)
 
 
 def _p_value(pairs: Sequence[tuple[Scores, Scores]], level: str, names: tuple[str, str]) -> float:
@@ -212,8 +227,9 @@ def _p_value(pairs: Sequence[tuple[Scores, Scores]], level: str, names: tuple[st
     for a, b in pairs:
         i, j = a.levels.index(level), b.levels.index(level)
         if not np.array_equal(a.label[:, i], b.label[:, j]):
+            what = {"image": "an image", "patient": "a patient"}[a.unit]
             raise StepError(
-                f"{names[0]} and {names[1]} label an image differently at {level}: not the same cohort"
+                f"{names[0]} and {names[1]} label {what} differently at {level}: not the same cohort"
             )
         both = np.c_[a.probability[:, i], b.probability[:, j]]
         if np.isnan(both).any():
@@ -229,7 +245,7 @@ def _difference_rows(
     unit: str,
     draws: dict[str, np.ndarray],
     p_values: dict[str, float],
-    facts: tuple[int, int],
+    facts: tuple[int | None, int],
     settings: study.Evaluation,
 ) -> pa.Table:
     """COMPARED rows from the draws (2, 1 + draws) at each level; `facts` are images and patients."""

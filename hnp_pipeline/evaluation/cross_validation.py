@@ -25,8 +25,8 @@ def cross_validate(
         report: told after each fold and unit.
 
     Returns:
-        THRESHOLDS, and METRICS per fold (by image and by patient) with the mean over the folds as fold null.
-        No rows in, no rows out.
+        THRESHOLDS, and METRICS per fold (by image and by patient, `vocabulary.units`) with the mean over the folds
+        as fold null. No rows in, no rows out.
 
     Raises:
         StepError: an image lacks an output, or a value cannot be used.
@@ -51,7 +51,7 @@ def cross_validate(
 
 
 def estimate_units(images: Scores, cut: np.ndarray, counts: np.ndarray) -> dict[str, Estimate]:
-    """One model's figures by image and by patient, both at the thresholds (L,) of its fold."""
+    """One model's figures by each unit, all at the thresholds (L,) of its fold."""
     units = images.units()
     return {u: estimate(s, choosing.decide(s.probability, cut), counts, u) for u, s in units.items()}
 

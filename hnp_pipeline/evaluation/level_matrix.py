@@ -12,7 +12,7 @@ from hnp_pipeline.evaluation.bootstrap import auc_draws, interval, resample
 from hnp_pipeline.evaluation.ensemble import ensemble
 from hnp_pipeline.evaluation.scores import Scores, fold_scores, tasks_in
 from hnp_pipeline.schemas import LEVEL_LEAD, LEVEL_MATRIX
-from hnp_pipeline.vocabulary import ALL, LEVELS, outputs
+from hnp_pipeline.vocabulary import ALL, LEVELS, outputs, units
 
 
 def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) -> tuple[pa.Table, pa.Table]:
@@ -24,7 +24,7 @@ def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) 
         settings: the bootstrap.
 
     Returns:
-        LEVEL_MATRIX and LEVEL_LEAD, both by image and by patient.
+        LEVEL_MATRIX and LEVEL_LEAD, both by image and by patient (`vocabulary.units`).
 
     Raises:
         StepError: predictions that cannot be used.
@@ -41,7 +41,7 @@ def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) 
             resample(len(s.patients), settings.bootstrap_draws, seed)
             for s, seed in zip(parts, seeds, strict=True)
         ]
-        for unit in ("image", "patient"):
+        for unit in units(task):
             scores = [s.by_patient() if unit == "patient" else s for s in parts]
             draws = np.mean([_aucs(s, c) for s, c in zip(scores, counts, strict=True)], axis=0)
             matrices.append(_matrix_rows(draws, settings, task, split, unit))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hnp_pipeline.errors import StepError
-from hnp_pipeline.vocabulary import HNP, LEVELS, outputs
+from hnp_pipeline.vocabulary import HNP, LEVELS, outputs, unit
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Scores:
     label: np.ndarray  # int8 (n, L)
     patient: np.ndarray  # int64 (n,): position in `patients`, not falling
     patients: np.ndarray  # the P patient keys, sorted
-    images: np.ndarray  # the n image ids; the patient keys where an example is a patient
+    images: np.ndarray  # the n image ids; the patient keys once taken by patient
+    unit: str = "image"  # what an example is: an image, or a patient, who then is the only one of theirs
 
     def with_hnp(self) -> "Scores":
         """With the column `hnp` added where the levels are the five: largest probability, any label."""
@@ -48,22 +49,30 @@ class Scores:
             sums = np.add.reduceat(self.probability, first, axis=0)
             probability = sums / np.bincount(self.patient, minlength=n)[:, None]
             label = np.maximum.reduceat(self.label, first, axis=0)
-        return replace(self, probability=probability, label=label, patient=np.arange(n), images=self.patients)
+        return replace(
+            self,
+            probability=probability,
+            label=label,
+            patient=np.arange(n),
+            images=self.patients,
+            unit="patient",
+        )
 
     def units(self) -> dict[str, "Scores"]:
-        """With `hnp`, by image and by patient."""
-        return {"image": self.with_hnp(), "patient": self.by_patient().with_hnp()}
+        """With `hnp`, by image and by patient; by patient alone where an example is a patient."""
+        patients = {"patient": self.by_patient().with_hnp()}
+        return patients if self.unit == "patient" else {"image": self.with_hnp()} | patients
 
     def only(self, keep: np.ndarray) -> "Scores":
         """The examples where `keep` (n,) is true, and their patients."""
         present, patient = np.unique(self.patient[keep], return_inverse=True)
-        return Scores(
-            self.levels,
-            self.probability[keep],
-            self.label[keep],
-            patient,
-            self.patients[present],
-            self.images[keep],
+        return replace(
+            self,
+            probability=self.probability[keep],
+            label=self.label[keep],
+            patient=patient,
+            patients=self.patients[present],
+            images=self.images[keep],
         )
 
 
@@ -72,7 +81,8 @@ def pivot(predictions: pa.Table, task: str) -> Scores:
 
     Args:
         predictions: image_id, patient_key, level, probability, label; one row an image and output, any order.
-        task: presence, level or multitask.
+            Of a task that answers for patients, one row a patient and output, under one of the patient's images.
+        task: whose outputs they are.
 
     Raises:
         StepError: an image lacks an output or has it twice, belongs to two patients, or has a probability
@@ -112,6 +122,7 @@ def pivot(predictions: pa.Table, task: str) -> Scores:
         keys.indices.to_numpy().astype(np.int64),
         keys.dictionary.to_numpy(zero_copy_only=False),
         names.to_numpy(zero_copy_only=False),
+        unit(task),
     )
 
 
@@ -138,6 +149,7 @@ def pooled(parts: Sequence[Scores]) -> Scores:
         patient[order],
         patients,
         np.concatenate([s.images for s in parts])[order],
+        parts[0].unit,
     )
 
 

@@ -13,10 +13,11 @@ from hnp_pipeline.evaluation.bootstrap import resample
 from hnp_pipeline.evaluation.ensemble import decisions, ensemble
 from hnp_pipeline.evaluation.metrics import estimate
 from hnp_pipeline.evaluation.rows import metric_rows
-from hnp_pipeline.evaluation.scores import tasks_in
+from hnp_pipeline.evaluation.scores import Scores, tasks_in
 from hnp_pipeline.evaluation.test_evaluation import scores_of_models
 from hnp_pipeline.progress import Report, silent
 from hnp_pipeline.schemas import SUBGROUPS
+from hnp_pipeline.vocabulary import Split
 
 
 def subgroups(
@@ -30,8 +31,9 @@ def subgroups(
 ) -> pa.Table:
     """The ensemble's test figures in each group, at the same thresholds, with intervals over its patients.
 
-    A patient is in each group that has an image of theirs, and is then judged by those images alone. Figures
-    from too few patients carry the note that `metrics` has.
+    A patient is in each group that has an image of theirs, and is then judged by those images alone; or, where
+    models answer for patients, by the one answer, of which no view can be told apart. Figures from too few
+    patients carry the note that `metrics` has.
 
     Args:
         predictions: TEST_IMAGE_PREDICTIONS.
@@ -46,22 +48,23 @@ def subgroups(
         SUBGROUPS.
 
     Raises:
-        StepError: an image is not in the cohort.
+        StepError: an image, or a patient, is not in the cohort.
     """
     tables = [schemas.empty(SUBGROUPS)]
     tasks = tasks_in(predictions)
     for t, task in enumerate(tasks):
         models, cuts, _ = scores_of_models(predictions, thresholds, task)
-        place = pc.index_in(
-            pa.array(models[0].images, pa.string()), value_set=cohort["image_id"].combine_chunks()
-        )
-        if place.null_count:
-            raise StepError(
-                f"{place.null_count} test images of task {task} are not in the cohort: predict again"
-            )
-        groups = list(_groups(cohort.take(place), models[0].patient, age_bands, image_bands))
-        for i, (by, group, inside) in enumerate(groups):
+        whole = models[0].unit == "patient"
+        images, patient = _asked(models[0], cohort, task)
+        groups = [
+            g for g in _groups(images, patient, age_bands, image_bands) if not (whole and g[0] == "view")
+        ]
+        for i, (by, group, held) in enumerate(groups):
             report((t + i / len(groups)) / len(tasks), f"{task}: {by} {group}")
+            inside = held
+            if whole:
+                inside = np.isin(models[0].patient, patient[held])
+                held = np.isin(patient, patient[held])
             members = [m.only(inside) for m in models]
             together = ensemble(members)
             counts = resample(len(together.patients), settings.bootstrap_draws, settings.seed)
@@ -73,7 +76,7 @@ def subgroups(
                 facts = {
                     "by": [by] * len(rows),
                     "group": [group] * len(rows),
-                    "images": [len(together.images)] * len(rows),
+                    "images": [int(held.sum())] * len(rows),
                     "patients": [len(together.patients)] * len(rows),
                     "positive_patients": [positives.get(k) for k in rows["level"].to_pylist()],
                 }
@@ -81,6 +84,26 @@ def subgroups(
                 tables.append(pa.table(columns, schema=schemas.schema(SUBGROUPS)))
     report(1, "subgroups done")
     return pa.concat_tables(tables)
+
+
+def _asked(scores: Scores, cohort: pa.Table, task: str) -> tuple[pa.Table, np.ndarray]:
+    """COHORT of the images that were asked about, and whose each is: of patients' answers, all of the patient's."""
+    if scores.unit == "patient":
+        column, names = "patient_key", scores.patients
+        cohort = cohort.filter(pc.equal(cohort["split"], Split.TEST.value))
+    else:
+        column, names = "image_id", scores.images
+    known = cohort[column].combine_chunks()
+    wanted = pa.array(names, pa.string())
+    place = pc.index_in(wanted, value_set=known)
+    if place.null_count:
+        raise StepError(
+            f"{place.null_count} test {scores.unit}s of task {task} are not in the cohort: predict again"
+        )
+    if scores.unit == "image":
+        return cohort.take(place), scores.patient
+    whose = pc.index_in(known, value_set=wanted)
+    return cohort.filter(whose.is_valid()), whose.drop_null().to_numpy()
 
 
 def _groups(
