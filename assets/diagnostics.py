@@ -11,7 +11,7 @@ from hnp_pipeline import schemas
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import content_hash, read_table, write_table
-from hnp_pipeline.vocabulary import ALL, LEVELS, outputs, unit
+from hnp_pipeline.vocabulary import ALL, LEVELS, outputs
 from resources.compute import reserved
 from resources.tables import Tables, markdown
 
@@ -83,8 +83,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
 
 
 def build_comparisons(study: Study) -> list[dg.AssetsDefinition]:
-    """The asset `comparisons`, over all tasks that are asked about images."""
-    tasks = [task for task in study.tasks if unit(task) == "image"]
+    """The asset `comparisons`, over all tasks."""
+    tasks = study.tasks
 
     @dg.asset(
         deps=[

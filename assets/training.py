@@ -165,13 +165,15 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         metadata = tables.write(metrics, folder / "validation_metrics.parquet")
         parent = tracking.parent(task, study.hash, development_version(context))
         means = metrics.filter(
-            (pc.field("unit") == "image") & pc.field("fold").is_null() & (pc.field("metric") == "auc")
+            (pc.field("unit") == vocabulary.unit(task))
+            & pc.field("fold").is_null()
+            & (pc.field("metric") == "auc")
         )
         values = dict(zip(means["level"].to_pylist(), means["value"].to_pylist(), strict=True))
         with tracking.reopened(context, parent) as run:
             run.params(parameters(study) | {"task": task})
             run.dataset("development_set", development_version(context), examples.num_rows, "validation")
-            run.metrics({f"validation_auc_{k}": v for k, v in values.items()} | spread(metrics))
+            run.metrics({f"validation_auc_{k}": v for k, v in values.items()} | spread(metrics, task))
             run.artifact(folder / "validation_metrics.parquet")
             run.table(metrics, "validation_metrics")
             run.table(thresholds, "thresholds")
@@ -259,11 +261,11 @@ def described(directory: Path) -> dict[str, Any]:
         raise StepError(f"no model in {directory}: materialise fold_model again") from None
 
 
-def spread(metrics: pa.Table) -> dict[str, float]:
-    """The standard deviation over folds of the image AUC, by level."""
+def spread(metrics: pa.Table, task: str) -> dict[str, float]:
+    """The standard deviation over folds of the AUC by image (or patient, where the task answers for one), by level."""
     field = pc.field
     rows = metrics.filter(
-        (field("unit") == "image")
+        (field("unit") == vocabulary.unit(task))
         & field("fold").is_valid()
         & (field("metric") == "auc")
         & field("value").is_valid()

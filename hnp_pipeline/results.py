@@ -19,7 +19,7 @@ def results(home: Home) -> str:
         rows = connection.execute(
             """
             SELECT task, level,
-                any_value((value, ci_low, ci_high)) FILTER (split = 'validation' AND unit = 'image'),
+                any_value((value, ci_low, ci_high) ORDER BY unit) FILTER (split = 'validation'),
                 any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'image'),
                 any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'patient')
             FROM metrics WHERE metric = 'auc' AND fold IS NULL GROUP BY ALL
@@ -30,12 +30,12 @@ def results(home: Home) -> str:
     titles = LEVEL_TITLES | {"all": "mean of 5", HNP: "any"}
     lines = [
         "AUC (95 % interval)",
-        f"{'task':10} {'level':10} {'validation, image':20} {'test, image':20} {'test, patient':20}",
+        f"{'task':10} {'level':10} {'validation':20} {'test, image':20} {'test, patient':20}",
     ]
     for task, level, *figures in sorted(rows, key=lambda r: (r[0], order[r[1]])):
         lines.append(f"{task:10} {titles[level]:10} " + " ".join(f"{_figure(f):20}" for f in figures))
-    if any(unit(task) == "patient" for task, *_ in rows):
-        lines.append("multiview answers once a patient, from all images: its images here are its patients")
+    tasks = sorted({task for task, *_ in rows})
+    lines.append("validation by image" + "".join(f", {t} by patient" for t in tasks if unit(t) == "patient"))
     return "\n" + "\n".join(lines) + "\n"
 
 

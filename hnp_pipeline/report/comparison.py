@@ -68,12 +68,12 @@ def tables(metrics: Metrics, tasks: Iterable[str], waiting: str) -> list[Compari
 
 
 def test_aucs(metrics: Metrics, number: str, tasks: Iterable[str], waiting: str) -> Comparison:
-    """The ensembles' AUCs on the test set, all tasks, by patient and by image."""
+    """The ensembles' AUCs on the test set, all tasks, by patient and, where images are answered for, by image."""
     notes = Notes()
     asked = [task for task in tasks if metrics.has(task, "test")]
     columns, keys = [], []
     for task in asked:
-        for unit in ("patient", "image"):
+        for unit in reversed(vocabulary.units(task)):
             columns.append(
                 Column(f"{TASK_TITLES[task]}, per {unit}", paper=task == "presence" and unit == "patient")
             )
@@ -89,12 +89,10 @@ def test_aucs(metrics: Metrics, number: str, tasks: Iterable[str], waiting: str)
             for (task, unit), c in zip(keys, columns, strict=True)
         ]
         rows.append(Row("", 0, level_title(level), cells))
-    caption = "AUC of the four-model ensembles on the test set, every task, per patient and per image."
+    caption = "AUC of the four-model ensembles on the test set, every task."
     remarks = [
         "Presence has one output, any level. At any level, the other tasks’ score is the largest of the five."
     ]
-    if any(vocabulary.unit(task) == "patient" for task in asked):
-        remarks.append("Multiview answers once a patient: its figures per image are those per patient.")
     return Comparison(
         number, "test-auc", caption, columns, rows, notes, remarks, "" if asked else waiting or _LATER
     )
@@ -105,8 +103,9 @@ def single_models(metrics: Metrics, number: str, task: str) -> Comparison | None
     if not metrics.has(task, "test", single_models=True):
         return None
     notes = Notes()
-    ways: list[tuple[str, int | None, str]] = [(f"Model {fold}, per image", fold, "image") for fold in FOLDS]
-    ways += [("Ensemble, per image", None, "image"), ("Ensemble, per patient", None, "patient")]
+    one = vocabulary.unit(task)
+    ways: list[tuple[str, int | None, str]] = [(f"Model {fold}, per {one}", fold, one) for fold in FOLDS]
+    ways += [(f"Ensemble, per {unit}", None, unit) for unit in vocabulary.units(task)]
     levels = (*outputs(task), ALL, HNP) if task != "presence" else (HNP,)
     rows = [
         Row("", 0, level_title(level), [
@@ -115,8 +114,8 @@ def single_models(metrics: Metrics, number: str, task: str) -> Comparison | None
         for level in levels
     ]  # fmt: skip
     caption = (
-        f"Task {task}: AUC on the test set of each fold’s model alone, of their ensemble, and of the ensemble "
-        "over all of a patient’s images."
+        f"Task {task}: AUC on the test set of each fold’s model alone, and of their ensemble"
+        f"{', also over all of a patient’s images' if one == 'image' else ''}."
     )
     return Comparison(
         number, f"single-models-{task}", caption, [Column(t, False) for t, _, _ in ways], rows, notes

@@ -47,6 +47,7 @@ class Differences:
     figure: Picture | None
     tables: list[Grid]
     more: list[Grid]
+    more_title: str
 
 
 def differences(source: Source, tasks: Sequence[str]) -> Differences | None:
@@ -77,7 +78,10 @@ def differences(source: Source, tasks: Sequence[str]) -> Differences | None:
     ]  # the first table
     first = shown.pop((split, "patient"))
     more = [table for tables in shown.values() for table in tables]
-    return Differences(split, _findings(main), _figure(main, split), first, more)
+    told = ["per image"] * any(shown[key] for key in shown if key[1] == "image")
+    told += ["on validation"] * any(shown[key] for key in shown if key[0] != split)
+    title = f"Differences {' and '.join(told)}"
+    return Differences(split, _findings(main), _figure(main, split), first, more, title)
 
 
 def averaging(source: Source, tasks: Sequence[str]) -> Grid | None:

@@ -15,7 +15,7 @@ from hnp_pipeline.report import drawing
 from hnp_pipeline.report.cells import Key, Metrics
 from hnp_pipeline.report.grid import Picture
 from hnp_pipeline.report.source import Source
-from hnp_pipeline.report.wording import TASK_TITLES, counted, level_title
+from hnp_pipeline.report.wording import TASK_TITLES, counted, level_title, per_unit
 from hnp_pipeline.vocabulary import FOLDS, HNP, LEVELS, outputs
 
 
@@ -35,7 +35,6 @@ class Scored(NamedTuple):
 
 def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | None:
     """The AUC at every level with its interval, beside the paper's: the study at a glance."""
-    unit = "patient" if split == "test" else "image"
     shown = [task for task in tasks if metrics.has(task, split)]
     if not shown:
         return None
@@ -47,6 +46,7 @@ def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | No
         for task in shown:
             points = []
             for row, level in enumerate(levels):
+                unit = "patient" if split == "test" else vocabulary.unit(task)
                 cell = metrics.cell(Key(task, split, None, level, None, unit, "auc"))
                 if level in (*outputs(task), HNP) and cell.value is not None:
                     points.append((row, cell.value, cell.low, cell.high, not cell.reason))
@@ -64,7 +64,7 @@ def overview(metrics: Metrics, tasks: Sequence[str], split: str) -> Picture | No
     what = (
         "the ensembles on the test set, per patient"
         if split == "test"
-        else "validation, per image, mean over folds"
+        else f"validation, {per_unit(shown)}, mean over folds"
     )
     paper = " Stars: the paper’s test AUCs (Table 5; any level: abstract)." if split == "test" else ""
     caption = (
@@ -87,7 +87,7 @@ def validation_curves(source: Source, metrics: Metrics, task: str) -> Picture | 
             drawing.diagonal(panel)
             for i, fold in enumerate(FOLDS):
                 one = scored[level].get(fold, _NOTHING)
-                cell = metrics.cell(Key(task, "validation", fold, level, None, "image", "auc"))
+                cell = metrics.cell(Key(task, "validation", fold, level, None, vocabulary.unit(task), "auc"))
                 _roc(panel, one, i, f"Fold {fold}: {cell.text}")
             if not panel.get_legend_handles_labels()[0]:
                 drawing.absent(panel, "not computable:\nonly one class")

@@ -9,7 +9,7 @@ from hnp_pipeline.report.cells import Notes
 from hnp_pipeline.report.grid import Grid, Picture, Reader, Value, grouped
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import METRIC_TITLES, TASK_TITLES, count, level_title
-from hnp_pipeline.vocabulary import ALL, HNP, VIEW_TITLES, outputs
+from hnp_pipeline.vocabulary import ALL, HNP, VIEW_TITLES, outputs, unit
 
 BY = {
     "hospital": "Hospital",
@@ -22,6 +22,14 @@ BY = {
 _DRAWN = 12  # groups of one kind in the figure; the tables have all
 _KEY = ("by", "group", "task", "level", "class", "unit", "metric")
 _UNIT = "patient"
+_IMAGES = (
+    "A patient is in each group that holds an image of theirs, and is judged there by those images alone."
+)
+_PATIENTS = (
+    "A patient is in each group that holds an image of theirs, with the same answer in each: it was made of all their "
+    "images, which are the images counted here. So views cannot be told apart; how much the models went by each stands "
+    "at multiview/test_evaluation in Dagster and with the test run in MLflow (attention_by_view)."
+)
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,7 @@ def _table(rows: list[dict], task: str, asked: Sequence[tuple[str, str]], name: 
         columns = [METRIC_TITLES[metric] for _, metric in asked]
         what = "herniation at any level, at the study’s thresholds,"
     caption = f"{TASK_TITLES[task]}: {what} by group, the ensemble on the test set, per {_UNIT}."
-    remarks = [
-        "A patient is in each group that holds an image of theirs, and is judged there by those images alone."
-    ]
+    remarks = [_PATIENTS if unit(task) == "patient" else _IMAGES]
     return Grid(
         f"groups-{task}-{name}", caption, ["Images", "Patients", *columns], grouped(lines), remarks, notes
     )

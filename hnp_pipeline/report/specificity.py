@@ -10,7 +10,7 @@ from hnp_pipeline.report import drawing
 from hnp_pipeline.report.grid import Grid, Picture, Reader, Value, grouped
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, decimals, level_title
-from hnp_pipeline.vocabulary import ALL, LEVELS, Split
+from hnp_pipeline.vocabulary import ALL, LEVELS, Split, units
 
 _WHERE = {"test": "the ensembles on the test set", "validation": "validation, mean over the folds"}
 
@@ -105,7 +105,8 @@ def _panel(axes: Axes, title: str, matrix: np.ndarray) -> None:
 
 
 def _leads(rows: list[dict], reader: Reader, tasks: Sequence[str], splits: Sequence[str]) -> Grid | None:
-    columns = [(split, unit) for split in splits for unit in ("patient", "image")]
+    known = {row["unit"] for row in rows}
+    columns = [(split, unit) for split in splits for unit in ("patient", "image") if unit in known]
     found = {(row["task"], row["level"], row["split"], row["unit"]): row for row in rows}
     lines = []
     for task in tasks:
@@ -147,7 +148,7 @@ def _numbers(rows: list[dict], task: str, split: str) -> Grid:
                 for label in LEVELS
             ],
         )
-        for unit in ("patient", "image")
+        for unit in reversed(units(task))
         for score in LEVELS
     ]
     columns = [f"Label at {level_title(level)}" for level in LEVELS]

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hnp_pipeline import tables as storage
+from hnp_pipeline import vocabulary
 from hnp_pipeline.report import comparison, confusion, figures, population, wording
 from hnp_pipeline.report import differences as paired
 from hnp_pipeline.report.cells import Cell, Key, Metrics, Paper, unreliable_note
@@ -80,6 +81,7 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
         "notes": _texts(facts.get("notes")),
         "overview": dict.fromkeys(("all", *population.SPLITS)) | overview,
         "waiting": waiting,
+        "answers_for": {vocabulary.unit(task) for task in tasks},
         "confidence": f"{study.evaluation.confidence * 100:g}%",
         "headlines": _headlines(metrics, tasks),
         "compared": compared,
@@ -135,7 +137,7 @@ def _headlines(metrics: Metrics, tasks: Iterable[str]) -> list[dict[str, Any]]:
         split = next((s for s in ("test", "validation") if metrics.has(task, s)), None)
         if split is None:
             continue
-        unit = "patient" if split == "test" else "image"
+        unit = "patient" if split == "test" else vocabulary.unit(task)
 
         def auc(level: str, task: str = task, split: str = split, unit: str = unit) -> Cell:
             return metrics.cell(Key(task, split, None, level, None, unit, "auc"))

@@ -27,6 +27,7 @@ def environment(*, html: bool, **filters: Callable[..., Any]) -> Environment:
         "counted": wording.counted,
         "level": wording.level_title,
         "listed": wording.listed,
+        "per_unit": wording.per_unit,
         "reason": wording.reason,
         "task": lambda task: wording.TASK_TITLES.get(task, task),
     }

@@ -26,6 +26,7 @@ class Usefulness:
     more_pictures: list[Picture]
     table: Grid
     more_tables: list[Grid]
+    more_title: str
 
 
 def usefulness(source: Source, tasks: Sequence[str]) -> Usefulness | None:
@@ -41,9 +42,14 @@ def usefulness(source: Source, tasks: Sequence[str]) -> Usefulness | None:
         task: [p for p in (_reliability(source, task, split), _decision(source, task, split)) if p]
         for task in shown
     }
-    tables = [_table(rows, shown, s, unit) for s in splits for unit in ("patient", "image")]
+    asked = ("patient", "image") if any(row["unit"] == "image" for row in rows) else ("patient",)
+    tables = [_table(rows, shown, s, unit) for s in splits for unit in asked]
     others = [picture for task in shown if task != main for picture in pictures[task]]
-    return Usefulness(split, pictures[main], others, tables[0], tables[1:])
+    told = ["per image"] * (len(asked) > 1) + ["on validation"] * (len(splits) > 1)
+    titles = ["the other tasks’ curves"] * bool(others)
+    titles += [f"calibration {' and '.join(told)}"] * bool(told)
+    more = "; ".join(titles)
+    return Usefulness(split, pictures[main], others, tables[0], tables[1:], more[:1].upper() + more[1:])
 
 
 def _levels(task: str) -> tuple[str, ...]:

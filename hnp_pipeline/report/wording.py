@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Iterable
 
-from hnp_pipeline.vocabulary import ALL, HNP, LEVEL_TITLES
+from hnp_pipeline.vocabulary import ALL, HNP, LEVEL_TITLES, unit
 
 ABSENT = "–"
 
@@ -99,6 +99,16 @@ def reason(words: str) -> str:
 def day(value: datetime.date | None) -> str:
     """A date as `28 February 2021`."""
     return ABSENT if value is None else f"{value.day} {value:%B %Y}"
+
+
+def per_unit(tasks: Iterable[str]) -> str:
+    """By what these tasks' models answer: `per image`, `per patient`, or `per image (Multiview: per patient)`."""
+    by_unit: dict[str, list[str]] = {}
+    for task in tasks:
+        by_unit.setdefault(unit(task), []).append(TASK_TITLES[task])
+    if len(by_unit) < 2:
+        return f"per {next(iter(by_unit), 'image')}"
+    return f"per image ({listed(by_unit['patient'])}: per patient)"
 
 
 def listed(words: Iterable[str]) -> str:
