@@ -4,11 +4,13 @@ import duckdb
 
 from hnp_pipeline.home import Home
 from hnp_pipeline.tables import read_table
-from hnp_pipeline.vocabulary import HNP, LEVEL_TITLES, LEVELS, unit
+from hnp_pipeline.vocabulary import HNP, LEVEL_TITLES, LEVELS
 
 
 def results(home: Home) -> str:
     """AUC of every task by level, validation beside test, as text; empty before there are any."""
+    from hnp_pipeline.report.wording import per_unit
+
     path = home.table("metrics")
     if not path.exists():
         return ""
@@ -34,8 +36,7 @@ def results(home: Home) -> str:
     ]
     for task, level, *figures in sorted(rows, key=lambda r: (r[0], order[r[1]])):
         lines.append(f"{task:10} {titles[level]:10} " + " ".join(f"{_figure(f):20}" for f in figures))
-    tasks = sorted({task for task, *_ in rows})
-    lines.append("validation by image" + "".join(f", {t} by patient" for t in tasks if unit(t) == "patient"))
+    lines.append(f"validation is {per_unit(dict.fromkeys(task for task, *_ in rows))}")
     return "\n" + "\n".join(lines) + "\n"
 
 

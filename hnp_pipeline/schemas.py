@@ -202,15 +202,9 @@ _LOW = Column("ci_low", REAL, "lower end of the 95 % bootstrap interval over pat
 _HIGH = Column("ci_high", REAL, "upper end of it")
 _SPLIT = Column("split", TEXT, "validation (each image by the model that has not seen it) or test (ensemble)")
 SUBGROUPS = [
-    Column(
-        "by",
-        TEXT,
-        "hospital, view (of tasks that answer for images), sex, age, images (of the patient), collection",
-    ),
+    Column("by", TEXT, "hospital, view (not of multiview), sex, age, images (of the patient), collection"),
     Column("group", TEXT, "which of them"),
-    Column(
-        "images", LONG, "images in the group; of a task that answers for patients, all images of its patients"
-    ),
+    Column("images", LONG, "images in the group; of multiview all images of its patients"),
     Column("patients", LONG, "their patients"),
     Column("positive_patients", LONG, "those with a positive image in the group; null at level all"),
     *(c for c in METRICS if c.name not in ("split", "fold")),
@@ -308,10 +302,7 @@ TABLES: dict[str, tuple[str, list[Column]]] = {
         "Each fold model's probabilities on the fold it has not seen",
         VALIDATION_PREDICTIONS,
     ),
-    "test_image_predictions": (
-        "Each fold model's probabilities on every test image (multiview: patient, under one of their images)",
-        TEST_IMAGE_PREDICTIONS,
-    ),
+    "test_image_predictions": ("Each fold model's probabilities on every test image", TEST_IMAGE_PREDICTIONS),
     "test_predictions": ("The ensemble's probabilities and decisions, by patient", TEST_PREDICTIONS),
     "thresholds": ("Operating points chosen on validation", THRESHOLDS),
     "metrics": ("Every figure of the study with its interval", METRICS),

@@ -61,7 +61,7 @@ def judge(
         return Succession(
             False,
             f"the two development sets share {len(shared)} of {len(a.images)} and {len(b.images)} validation "
-            f"images, which is too little to compare by ({rule.shared_images:.0%} of the larger are needed)",
+            f"{a.unit}s, which is too little to compare by ({rule.shared_images:.0%} of the larger are needed)",
             images=len(shared),
         )
     keep = np.zeros(len(a.images), bool)

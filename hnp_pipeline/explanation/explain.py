@@ -83,7 +83,7 @@ def explain(
             view (for models that take them). In the order of their ranks.
         directory: `<home>/gradcam/<task>`.
         home: what the table's file names are relative to.
-        task: presence, level or multitask.
+        task: whose models they are.
         settings: the batch size.
         report: told how far it is.
 

@@ -102,10 +102,12 @@ def averaging(source: Source, tasks: Sequence[str]) -> Grid | None:
                 lines.append((TASK_TITLES[task], level_title(level), cells))
     columns = [f"{a.capitalize()} less {b}" for a, b in pairs]
     caption = "What averaging brought: paired differences in AUC on the test set, with intervals."
-    remarks = [
-        "Single models: the mean of the four models’ AUCs. Ensemble by patient less ensemble by image: part of "
-        "it is that the question changes, from a picture’s label to a patient’s.",
-    ]
+    remarks = ["Single models: the mean of the four models’ AUCs."]
+    if ("ensemble by patient", "ensemble by image") in pairs:
+        remarks.append(
+            "Ensemble by patient less ensemble by image: part of it is that the question changes, from a picture’s "
+            "label to a patient’s."
+        )
     return Grid("averaging", caption, columns, grouped(lines), remarks, notes)
 
 

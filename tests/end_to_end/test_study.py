@@ -235,6 +235,19 @@ def test_predict_gives_the_evaluations_probabilities(study, hnp, task):
     assert "Not a diagnostic device" in told
 
 
+def test_multiview_is_judged_by_patient_and_stands_beside_age_and_sex(study):
+    assert "validation is per image (Multiview: per patient)" in study.told
+    for table in ("metrics", "calibration", "level_matrix", "averaging", "subgroups"):
+        assert study.sql(f"SELECT DISTINCT unit FROM {table} WHERE task = 'multiview'") == [("patient",)]
+    assert study.sql(
+        "SELECT DISTINCT first, unit FROM comparisons WHERE second = 'age_and_sex' AND first = 'multiview'"
+    ) == [("multiview", "patient")]
+    assert study.sql(
+        "SELECT DISTINCT s.images = c.images FROM subgroups s, (SELECT count(*) images FROM cohort WHERE split = 'test')"
+        " c WHERE s.task = 'multiview' AND s.by = 'collection'"
+    ) == [(True,)]
+
+
 def test_the_attention_of_multiview_is_told_by_view(study):
     """Over a patient's images the shares are 1 on average, and so they are over all."""
     told = _metadata(study, "multiview/test_evaluation")["attention_by_view"].value

@@ -16,7 +16,7 @@ from hnp_pipeline.evaluation.level_matrix import level_matrix
 from hnp_pipeline.evaluation.subgroups import subgroups
 from hnp_pipeline.evaluation.test_evaluation import evaluate_test
 from hnp_pipeline.study import Study
-from hnp_pipeline.vocabulary import ALL, HNP, LEVELS, VIEWS, Reason, outputs
+from hnp_pipeline.vocabulary import ALL, HNP, LEVELS, VIEWS, Reason, outputs, unit
 
 PREVALENCE = (0.12, 0.2, 0.25, 0.4, 0.35)
 FACTS = {
@@ -143,10 +143,13 @@ def cohort(
 
 
 def predictions(whole: pa.Table, split: str, tasks: tuple[str, ...], rng: np.random.Generator) -> pa.Table:
-    """Probabilities that know the label a little: of each image by its own fold's model, on test by all."""
-    rows = whole.filter(pa.compute.equal(whole["split"], split))
+    """Probabilities that know the label a little: of each image (or patient) by its own fold's model, on test by all."""
+    images = whole.filter(pa.compute.equal(whole["split"], split))
+    keys = images["patient_key"].to_pylist()
+    patients = images.take(pa.array([i for i, key in enumerate(keys) if key not in keys[:i]], pa.int64()))
     parts = [schemas.empty(schemas.VALIDATION_PREDICTIONS)]
     for task in tasks:
+        rows = patients if unit(task) == "patient" else images
         for model in [None] if split == "development" else range(4):
             for level in outputs(task):
                 label = rows[level if level != HNP else "hnp"].to_numpy()

@@ -3,7 +3,17 @@ import datetime
 import pytest
 
 from hnp_pipeline.report.cells import Cell, Key, Notes, Paper, unreliable_note
-from hnp_pipeline.report.wording import count, counted, day, interval, listed, reason, rounded, share
+from hnp_pipeline.report.wording import (
+    count,
+    counted,
+    day,
+    interval,
+    listed,
+    per_unit,
+    reason,
+    rounded,
+    share,
+)
 
 AUC = Key("level", "test", None, "l1_2", None, "patient", "auc")
 
@@ -73,3 +83,9 @@ def test_the_paper():
     assert paper.value("3", None, "l1_2", None, "auc") is None
     folds = [sum(paper.value("1", k, "l4_5", c, "images") for c in ("hnp", "no_hnp")) for k in range(4)]
     assert folds == [40691, 40588, 40371, 40606]
+
+
+def test_what_tasks_answer_for():
+    assert per_unit(["level", "presence"]) == "per image"
+    assert per_unit(["multiview"]) == "per patient"
+    assert per_unit(["multiview", "level"]) == "per image (Multiview: per patient)"

@@ -405,3 +405,30 @@ def test_loads_without_torch():
     code = "import sys, hnp_pipeline.report.study_report; print({'torch', 'timm'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("tasks", [("multiview",), ("level", "multiview")])
+def test_a_task_that_answers_for_patients_has_no_figure_of_images(tasks, tmp_path):
+    study = STUDY.model_copy(update={"tasks": tasks})
+    write_tables(tmp_path / "tables", study, development=48, test=20, findings=True)
+    shown = render(tmp_path, study)
+    units = {key.unit for key, attributes, _ in figures_of(shown) if key.task == "multiview"}
+    assert units == {"patient"} and not shown.unbalanced
+    places = [json.loads(a["data-key"]) for a, _ in shown.of("td") if "data-key" in a]
+    mine = [p for p in places if "multiview" in (p.get("task"), p.get("first"), p.get("second"))]
+    assert {p["unit"] for p in mine} == {"patient"}
+    assert ("multiview", "age_and_sex") in {(p.get("first"), p.get("second")) for p in mine}
+    assert {p["by"] for p in mine if "by" in p} == {"hospital", "sex", "age", "images", "collection"}
+    assert "each an answer from all of the patient’s images" in shown.text
+    assert "yet" not in section_of(shown, "baseline")
+    if tasks == ("multiview",):
+        findings = " ".join(
+            section_of(shown, anchor) for anchor in ("baseline", "levels", "groups", "usefulness")
+        )
+        assert "per image" not in findings and "not computed" not in findings
+        assert "mean over the patient’s images" not in shown.text
+
+
+def section_of(page: Page, anchor: str) -> str:
+    (section,) = page.of("section", id=anchor)
+    return " ".join(section[1].split())
