@@ -143,7 +143,9 @@ def build_localisation(study: Study) -> list[dg.AssetsDefinition]:
         description="How much of the heat falls on the disc that was asked about, against chance. Only for a phantom, whose "
         "truth lies beside its raw folder: of patients nobody knows where the discs are, and the table has no rows.",
         code_version=code_version(
-            ["explanation/localisation", "evaluation/bootstrap"], study.imaging, study.evaluation
+            ["explanation/localisation", "evaluation/bootstrap", "evaluation/doubts"],
+            study.imaging,
+            study.evaluation,
         ),
     )
     def localisation(

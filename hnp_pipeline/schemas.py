@@ -200,6 +200,7 @@ GRADCAM = [
 _UNIT = Column("unit", TEXT, "image or patient")
 _LOW = Column("ci_low", REAL, "lower end of the 95 % bootstrap interval over patients")
 _HIGH = Column("ci_high", REAL, "upper end of it")
+_REASON = Column("reason", TEXT, "why something is null, or why the interval is not reliable")
 _SPLIT = Column("split", TEXT, "validation (each image by the model that has not seen it) or test (ensemble)")
 SUBGROUPS = [
     Column("by", TEXT, "hospital, view (not of multiview), sex, age, images (of the patient), collection"),
@@ -222,7 +223,7 @@ COMPARED = [
     Column("p_value", REAL, "two-sided; DeLong (patient), Obuchowski (image)"),
     Column("images", LONG, "images that both have; null where both answer for patients"),
     Column("patients", LONG, "their patients"),
-    Column("reason", TEXT, "why something is null"),
+    _REASON,
 ]
 COMPARISONS = [_SPLIT, *COMPARED]
 AVERAGING = [_TASK, *COMPARED]
@@ -239,7 +240,7 @@ RELIABILITY = [
     Column("examples", LONG, "images or patients in the bin"),
     Column("predicted", REAL, "their mean probability"),
     Column("observed", REAL, "the share of them that is positive"),
-    *(_LOW, _HIGH),
+    *(_LOW, _HIGH, _REASON),
 ]
 CALIBRATION = [
     *JUDGED,
@@ -247,6 +248,7 @@ CALIBRATION = [
     *(_LOW, _HIGH),
     Column("ece", REAL, "expected calibration error over the bins of the reliability curve"),
     Column("temperature", REAL, "mean over the folds; null without scaling, and for hnp of the five levels"),
+    _REASON,
 ]
 DECISION_CURVE = [
     *JUDGED,
@@ -254,13 +256,14 @@ DECISION_CURVE = [
     Column("net_benefit", REAL, "of acting on the model; of acting on no one it is 0"),
     *(_LOW, _HIGH),
     Column("treat_all", REAL, "net benefit of acting on everyone"),
+    _REASON,
 ]
 LEVEL_MATRIX = [
     *(_TASK, _SPLIT, _UNIT),
     Column("score_level", TEXT, "whose score"),
     Column("label_level", TEXT, "against whose label"),
     Column("auc", REAL, "from 0 to 1; null where the label lacks a class"),
-    *(_LOW, _HIGH),
+    *(_LOW, _HIGH, _REASON),
 ]
 LEVEL_LEAD = [
     *(_TASK, _SPLIT, _UNIT),
@@ -268,6 +271,7 @@ LEVEL_LEAD = [
     Column("lead", REAL, "AUC of its own score less the mean AUC of the other four"),
     *(_LOW, _HIGH),
     Column("patients", INT, "patients asked"),
+    _REASON,
 ]
 LOCALISATION = [
     _TASK,
@@ -283,6 +287,7 @@ LOCALISATION = [
     ),
     Column("nearest", REAL, "share of maps whose hottest place is nearest to the named disc; by chance .2"),
     Column("hits", REAL, "share of maps whose hottest place lies on the named disc (pointing game)"),
+    _REASON,
 ]
 
 # The tables in tables/, and what each is for.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from scipy.optimize import minimize_scalar
 
 from hnp_pipeline import schemas, study
+from hnp_pipeline.evaluation import doubts
 from hnp_pipeline.evaluation.bootstrap import interval, resample, weighted_sums
 from hnp_pipeline.evaluation.ensemble import ensemble
 from hnp_pipeline.evaluation.scores import Scores, fold_scores, pooled, tasks_in
@@ -28,7 +29,7 @@ class Judged:
     scores: Scores
     temperatures: np.ndarray  # (folds, the task's own outputs); NaN where one could not be fitted
 
-    def rows(self, columns: list[Column], level: str, *values: np.ndarray) -> pa.Table:
+    def rows(self, columns: list[Column], level: str, *values: np.ndarray | list[str | None]) -> pa.Table:
         """A table that starts with JUDGED and goes on with arrays of one length."""
         words = (self.task, self.split, self.scaling, self.unit, level)
         table = [pa.array([word] * len(values[0])) for word in words]
@@ -64,6 +65,7 @@ def calibration(
     for judged in splits(validation, test):
         s = judged.scores
         counts = resample(len(s.patients), settings.bootstrap_draws, settings.seed)
+        notes = doubts.of_levels([s], settings.few_patients)
         for j, level in enumerate(s.levels):
             p, y = s.probability[:, j], s.label[:, j]
             edges = np.unique(np.quantile(p, np.arange(1, bins) / bins))
@@ -76,15 +78,16 @@ def calibration(
             n, positive = drawn[:, : len(size)], drawn[:, len(size) : -1]
             share = np.divide(positive, n, out=np.full_like(n, np.nan), where=n > 0)
             low, high = interval(share, settings.confidence)
-            curves.append(
-                judged.rows(RELIABILITY, level, np.arange(len(size)), size, predicted, observed, low, high)
-            )
+            of_bins = [_doubt(s.patient[i == 1], y[i == 1], settings) for i in inside.T]
+            curve = (np.arange(len(size)), size, predicted, observed, low, high, of_bins)
+            curves.append(judged.rows(RELIABILITY, level, *curve))
             ends = interval(drawn[:, -1:] / n.sum(axis=1, keepdims=True), settings.confidence)
             ece = (abs(predicted - observed) * size).sum() / size.sum()
             scaled = judged.scaling != "none" and j < judged.temperatures.shape[1]
             temperature = judged.temperatures[:, j].mean() if scaled else np.nan
             values = (np.mean((p - y) ** 2), *(end[0] for end in ends), ece, temperature)
-            figures.append(judged.rows(CALIBRATION, level, *(np.array([v]) for v in values)))
+            of_level = [notes[level] or None]
+            figures.append(judged.rows(CALIBRATION, level, *(np.array([v]) for v in values), of_level))
     return pa.concat_tables(curves), pa.concat_tables(figures)
 
 
@@ -126,6 +129,11 @@ def fit_temperature(probability: np.ndarray, label: np.ndarray) -> float:
 def scale(probability: np.ndarray, temperature: np.ndarray | float) -> np.ndarray:
     """Probabilities at a temperature; as they were where it is NaN."""
     return 1 / (1 + np.exp(-_logit(probability) / np.where(np.isnan(temperature), 1, temperature)))
+
+
+def _doubt(patient: np.ndarray, label: np.ndarray, settings: study.Evaluation) -> str | None:
+    positive, negative = (len(np.unique(patient[label == c])) for c in (1, 0))
+    return doubts.doubt(positive, negative, settings.few_patients) or None
 
 
 def _logit(probability: np.ndarray) -> np.ndarray:

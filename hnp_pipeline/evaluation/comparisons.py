@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from hnp_pipeline import schemas, study
 from hnp_pipeline.errors import StepError
+from hnp_pipeline.evaluation import doubts
 from hnp_pipeline.evaluation.baseline import age_and_sex
 from hnp_pipeline.evaluation.bootstrap import auc_draws, interval, resample
 from hnp_pipeline.evaluation.delong import auc_covariance, difference_test
@@ -109,7 +110,9 @@ def averaging(predictions: pa.Table, settings: study.Evaluation) -> pa.Table:
             names = (f"{a.name} by {unit_a}", f"{b.name} by {unit_b}")
             draws = {k: np.stack([a.draws[unit_a][k], b.draws[unit_b][k]]) for k in a.draws[unit_a]}
             facts = (_images([together]), len(models[0].patients))
-            rows = _difference_rows(names, unit_a, draws, {}, facts, settings)
+            # of the two units, patients have the fewer negatives: one positive image makes a positive patient
+            notes = doubts.of_levels([p[unit_a] for p in together.parts], settings.few_patients)
+            rows = _difference_rows(names, unit_a, draws, {}, facts, notes, settings)
             tables.append(rows.add_column(0, AVERAGING[0].name, pa.array([task] * rows.num_rows)))
     return pa.concat_tables([t.cast(schemas.schema(AVERAGING)) for t in tables])
 
@@ -211,7 +214,8 @@ def _rows(first: _Side, second: _Side, split: str, settings: study.Evaluation) -
         pairs = [(x[unit], y[unit]) for x, y in zip(first.parts, second.parts, strict=True)]
         names = (first.name, second.name)
         p_values = {k: _p_value(pairs, k, names) for k in draws if k != ALL}
-        rows = _difference_rows(names, unit, draws, p_values, facts, settings)
+        notes = doubts.of_levels([p[unit] for p in first.parts], settings.few_patients)
+        rows = _difference_rows(names, unit, draws, p_values, facts, notes, settings)
         tables.append(rows.add_column(0, COMPARISONS[0].name, pa.array([split] * rows.num_rows)))
     return pa.concat_tables(tables).cast(schemas.schema(COMPARISONS))
 
@@ -246,21 +250,15 @@ def _difference_rows(
     draws: dict[str, np.ndarray],
     p_values: dict[str, float],
     facts: tuple[int | None, int],
+    notes: dict[str, str],
     settings: study.Evaluation,
 ) -> pa.Table:
-    """COMPARED rows from the draws (2, 1 + draws) at each level; `facts` are images and patients."""
+    """COMPARED rows from the draws (2, 1 + draws) at each level; `facts` are images and patients, `notes` doubts."""
     n = len(draws)
     both = np.stack(list(draws.values()), axis=2)
     difference = both[0] - both[1]
     low, high = interval(difference[1:], settings.confidence)
-    reasons = [
-        "an AUC cannot be had: a class is absent, or there is no score"
-        if np.isnan(d)
-        else "no interval: too many bootstrap draws lack a class"
-        if np.isnan(end)
-        else None
-        for d, end in zip(difference[0], low, strict=True)
-    ]
+    absent = "an AUC cannot be had: a class is absent, or there is no score"
     p = np.array([p_values.get(k, np.nan) for k in draws])
     reals = (both[0, 0], both[1, 0], difference[0], low, high, p)
     return pa.table(
@@ -269,7 +267,7 @@ def _difference_rows(
             pa.array(list(draws)),
             *(pa.array(v, mask=np.isnan(v)) for v in reals),
             *(pa.array([count] * n, pa.int64()) for count in facts),
-            pa.array(reasons, pa.string()),
+            doubts.reasons(difference[0], low, [notes[k] for k in draws], absent),
         ],
         schema=schemas.schema(COMPARED),
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from hnp_pipeline import schemas, study
+from hnp_pipeline.evaluation import doubts
 from hnp_pipeline.evaluation.bootstrap import interval, resample, weighted_sums
 from hnp_pipeline.evaluation.calibration import splits
 from hnp_pipeline.schemas import DECISION_CURVE
@@ -36,6 +37,7 @@ def decision_curve(
         if judged.unit != "patient":
             continue
         s = judged.scores
+        notes = doubts.of_levels([s], settings.few_patients)
         counts = resample(len(s.patients), settings.bootstrap_draws, settings.seed)
         for j, level in enumerate(s.levels):
             y = s.label[:, j]
@@ -43,5 +45,6 @@ def decision_curve(
             benefit = weighted_sums(acted * np.where(y[:, None] == 1, 1, -odds), s.patient, counts) / len(y)
             low, high = interval(benefit[1:], settings.confidence)
             everyone = y.mean() - (1 - y.mean()) * odds
-            tables.append(judged.rows(DECISION_CURVE, level, cut, benefit[0], low, high, everyone))
+            reason = [notes[level] or None] * len(cut)
+            tables.append(judged.rows(DECISION_CURVE, level, cut, benefit[0], low, high, everyone, reason))
     return pa.concat_tables(tables)

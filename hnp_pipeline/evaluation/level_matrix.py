@@ -8,11 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from hnp_pipeline import schemas, study
+from hnp_pipeline.evaluation import doubts
 from hnp_pipeline.evaluation.bootstrap import auc_draws, interval, resample
 from hnp_pipeline.evaluation.ensemble import ensemble
 from hnp_pipeline.evaluation.scores import Scores, fold_scores, tasks_in
 from hnp_pipeline.schemas import LEVEL_LEAD, LEVEL_MATRIX
 from hnp_pipeline.vocabulary import ALL, LEVELS, outputs, units
+
+_ABSENT = "an AUC cannot be had: a class is absent"
 
 
 def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) -> tuple[pa.Table, pa.Table]:
@@ -44,8 +47,10 @@ def level_matrix(predictions: pa.Table, split: str, settings: study.Evaluation) 
         for unit in units(task):
             scores = [s.by_patient() if unit == "patient" else s for s in parts]
             draws = np.mean([_aucs(s, c) for s, c in zip(scores, counts, strict=True)], axis=0)
-            matrices.append(_matrix_rows(draws, settings, task, split, unit))
-            leads.append(_lead_rows(draws, settings, task, split, unit, sum(len(s.patients) for s in parts)))
+            notes = doubts.of_levels(scores, settings.few_patients)
+            matrices.append(_matrix_rows(draws, notes, settings, task, split, unit))
+            asked = sum(len(s.patients) for s in parts)
+            leads.append(_lead_rows(draws, notes, settings, task, split, unit, asked))
     return pa.concat_tables(matrices), pa.concat_tables(leads)
 
 
@@ -59,7 +64,9 @@ def _aucs(scores: Scores, counts: np.ndarray) -> np.ndarray:
     return np.array(rows).transpose(2, 0, 1)
 
 
-def _matrix_rows(draws: np.ndarray, settings: study.Evaluation, task: str, split: str, unit: str) -> pa.Table:
+def _matrix_rows(
+    draws: np.ndarray, notes: dict[str, str], settings: study.Evaluation, task: str, split: str, unit: str
+) -> pa.Table:
     low, high = interval(draws[1:], settings.confidence)
     n = len(LEVELS)
     return pa.table(
@@ -68,13 +75,20 @@ def _matrix_rows(draws: np.ndarray, settings: study.Evaluation, task: str, split
             pa.array(np.repeat(LEVELS, n).tolist()),
             pa.array(LEVELS * n),
             *(_reals(m.ravel()) for m in (draws[0], low, high)),
+            doubts.reasons(draws[0].ravel(), low.ravel(), [notes[k] for k in LEVELS] * n, _ABSENT),
         ],
         schema=schemas.schema(LEVEL_MATRIX),
     )
 
 
 def _lead_rows(
-    draws: np.ndarray, settings: study.Evaluation, task: str, split: str, unit: str, patients: int
+    draws: np.ndarray,
+    notes: dict[str, str],
+    settings: study.Evaluation,
+    task: str,
+    split: str,
+    unit: str,
+    patients: int,
 ) -> pa.Table:
     n = len(LEVELS)
     own = np.diagonal(draws, axis1=1, axis2=2)
@@ -87,6 +101,7 @@ def _lead_rows(
             pa.array((*LEVELS, ALL)),
             *(_reals(v) for v in (lead[0], low, high)),
             pa.array([patients] * (n + 1), pa.int32()),
+            doubts.reasons(lead[0], low, [notes[k] for k in (*LEVELS, ALL)], _ABSENT),
         ],
         schema=schemas.schema(LEVEL_LEAD),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hnp_pipeline.evaluation.bootstrap import auc_draws, confusion_draws
+from hnp_pipeline.evaluation.doubts import patients
 from hnp_pipeline.evaluation.scores import Scores
 from hnp_pipeline.vocabulary import ALL, LEVELS
 
@@ -61,7 +62,7 @@ def estimate(scores: Scores, predicted: np.ndarray, counts: np.ndarray, unit: st
         axis=1,
     )
     reasons = np.where(np.isnan(draws[0]), _reasons(scores, predicted, unit), "")
-    return with_mean_over_levels(Estimate(unit, scores.levels, draws, reasons, _patients(scores)))
+    return with_mean_over_levels(Estimate(unit, scores.levels, draws, reasons, patients(scores)))
 
 
 def with_mean_over_levels(e: Estimate) -> Estimate:
@@ -74,13 +75,13 @@ def with_mean_over_levels(e: Estimate) -> Estimate:
     five = [e.levels.index(k) for k in LEVELS]
     draws = e.draws[:, :, five].mean(axis=2, keepdims=True)
     reasons = np.array([[_joined("at", LEVELS, row[five].tolist())] for row in e.reasons], object)
-    patients = e.patients[:, five].min(axis=1, keepdims=True)
+    weakest = e.patients[:, five].min(axis=1, keepdims=True)
     return Estimate(
         e.unit,
         (*e.levels, ALL),
         np.concatenate([e.draws, draws], axis=2),
         np.concatenate([e.reasons, reasons], axis=1),
-        np.concatenate([e.patients, patients], axis=1),
+        np.concatenate([e.patients, weakest], axis=1),
     )
 
 
@@ -105,12 +106,6 @@ def mean_over_folds(estimates: Sequence[Estimate], folds: Sequence[int]) -> Esti
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
-
-
-def _patients(scores: Scores) -> np.ndarray:
-    return np.array(
-        [[len(np.unique(scores.patient[y == c])) for y in scores.label.T] for c in (0, 1)], np.int64
-    ).reshape(2, len(scores.levels))
 
 
 def _reasons(scores: Scores, predicted: np.ndarray, unit: str) -> np.ndarray:

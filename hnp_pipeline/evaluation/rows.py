@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from hnp_pipeline import schemas, study
 from hnp_pipeline.evaluation.bootstrap import interval
+from hnp_pipeline.evaluation.doubts import doubt
 from hnp_pipeline.evaluation.metrics import FIGURES, Estimate
 
 
@@ -41,18 +42,7 @@ def metric_rows(e: Estimate, settings: study.Evaluation, task: str, split: str, 
 
 def _doubts(e: Estimate, low: np.ndarray, settings: study.Evaluation) -> np.ndarray:
     """Why each interval (figures, L) is not to be relied on, else ""."""
-    negatives, positives = e.patients
-    fewest = np.minimum(negatives, positives)
-    which = np.where(positives <= negatives, "positive", "negative")
-    few = np.array(
-        [
-            f"interval unreliable: {n} {sign} patient{'' if n == 1 else 's'}"
-            if n < settings.few_patients
-            else ""
-            for n, sign in zip(fewest, which, strict=True)
-        ],
-        object,
-    )
+    few = np.array([doubt(p, n, settings.few_patients) for n, p in e.patients.T], object)
     lacking = np.isnan(e.draws[1:]).sum(axis=0)
     notes = np.tile(few, (len(FIGURES), 1))
     for place in zip(*np.nonzero(np.isnan(low)), strict=True):

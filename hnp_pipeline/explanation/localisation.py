@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from hnp_pipeline import study
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.evaluation.bootstrap import interval, resample, weighted_sums
+from hnp_pipeline.evaluation.doubts import doubt
 from hnp_pipeline.schemas import LOCALISATION, schema
 from hnp_pipeline.vocabulary import ALL, LEVELS
 
@@ -61,14 +62,22 @@ def localise(
     return pa.Table.from_pylist(rows, schema(LOCALISATION))
 
 
-def _means(measured: np.ndarray, patient: np.ndarray, settings: study.Evaluation) -> dict[str, float | int]:
+def _means(
+    measured: np.ndarray, patient: np.ndarray, settings: study.Evaluation
+) -> dict[str, float | int | str | None]:
     """Means over maps (n, 6), the first with its interval from a bootstrap over patients."""
     patients, patient = np.unique(patient, return_inverse=True)
     counts = resample(len(patients), settings.bootstrap_draws, settings.seed)
     sums = weighted_sums(np.column_stack([measured[:, 0], np.ones(len(patient))]), patient, counts)
     low, high = interval(sums[1:, 0] / sums[1:, 1], settings.confidence)
-    told = {"maps": len(patient), "patients": len(patients), "ci_low": float(low), "ci_high": float(high)}
+    told: dict[str, float | int | str | None] = {
+        "maps": len(patient),
+        "patients": len(patients),
+        "ci_low": float(low),
+        "ci_high": float(high),
+    }
     names = ("share", "chance", "other_discs", "other_chance", "nearest", "hits")
+    told["reason"] = doubt(len(patients), None, settings.few_patients) or None  # maps are of positive images
     return told | dict(zip(names, measured.mean(0).tolist(), strict=True))
 
 

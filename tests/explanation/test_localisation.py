@@ -65,6 +65,10 @@ def test_all_heat_on_the_named_disc_none_on_it_and_even_heat(tmp_path):
     assert one["ci_low"] == 0 and one["ci_high"] == 1
     assert even["share"] == pytest.approx(even["chance"]) == pytest.approx(0.01)
     assert whole["maps"] == 3 and whole["share"] == pytest.approx((1 + 0 + 0.01) / 3)
+    assert whole["reason"] == "interval unreliable: 3 positive patients"
+    enough = SETTINGS.model_copy(update={"few_patients": 3})
+    again = localise(rows, discs(300, 400, ["a/0", "a/1", "a/2"]), tmp_path, Imaging(size=100), enough)
+    assert [row["reason"] is None for row in again.to_pylist()] == [False, False, True]
 
 
 def test_padded_pictures_have_their_margins_counted(tmp_path):
