@@ -15,6 +15,8 @@ from hnp_pipeline.vocabulary import ALL, LEVELS, outputs
 from resources.compute import reserved
 from resources.tables import Tables, markdown
 
+_FEW = "too few patients to tell"
+
 
 def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
     """The asset `<task>/diagnostics`."""
@@ -146,7 +148,7 @@ def _counts(made: Mapping[str, pa.Table]) -> pa.Table:
 
 def _unscaled(figures: pa.Table) -> pa.Table:
     rows = figures.filter((pc.field("scaling") == "none") & (pc.field("unit") == "patient"))
-    return rows.select(["split", "level", "brier", "ci_low", "ci_high", "ece"])
+    return rows.select(["split", "level", "brier", "ci_low", "ci_high", "ece", "reason"])
 
 
 def _means(differences: pa.Table) -> pa.Table:
@@ -162,13 +164,15 @@ def _means(differences: pa.Table) -> pa.Table:
         "difference",
         "ci_low",
         "ci_high",
+        "reason",
     )
     return rows.select([c for c in shown if c in rows.column_names])
 
 
 def _leads(made: Mapping[str, pa.Table]) -> pa.Table:
     rows = pa.concat_tables([made["validation_level_lead"], made["test_level_lead"]])
-    return rows.filter(pc.field("unit") == "patient").select(["split", "level", "lead", "ci_low", "ci_high"])
+    shown = ["split", "level", "lead", "ci_low", "ci_high", "reason"]
+    return rows.filter(pc.field("unit") == "patient").select(shown)
 
 
 def _own_level_leads(made: Mapping[str, pa.Table]) -> dg.AssetCheckResult:
@@ -180,6 +184,8 @@ def _own_level_leads(made: Mapping[str, pa.Table]) -> dg.AssetCheckResult:
     words = (
         f"{last['split']}: mean lead {last['lead']:+.3f} ({last['ci_low']:+.3f} to {last['ci_high']:+.3f})"
     )
+    if last["reason"]:
+        return verdict("own_level_leads", False, f"{words}: {_FEW} ({last['reason']})", warn=True)
     return verdict("own_level_leads", last["ci_low"] > 0, words, warn=True)
 
 
@@ -189,6 +195,8 @@ def _better_than_age_and_sex(table: pa.Table) -> dg.AssetCheckResult:
     last = rows[-1]["split"] if rows else ""
     by_task = {r["first"]: r for r in sorted(rows, key=lambda r: r["level"] == ALL) if r["split"] == last}
     unknown = [t for t, r in by_task.items() if r["ci_low"] is None]
-    behind = [t for t, r in by_task.items() if r["ci_low"] is not None and r["ci_low"] <= 0]
-    words = f"{last}: not shown for {', '.join(behind) or 'none'}; cannot be computed for {', '.join(unknown) or 'none'}"
-    return verdict("better_than_age_and_sex", bool(by_task) and not (behind or unknown), words, warn=True)
+    few = [t for t, r in by_task.items() if r["ci_low"] is not None and r["reason"]]
+    behind = [t for t, r in by_task.items() if t not in (*unknown, *few) and r["ci_low"] <= 0]
+    found = {"not shown": behind, _FEW: few, "cannot be computed": unknown}
+    words = f"{last}: " + "; ".join(f"{what} for {', '.join(of) or 'none'}" for what, of in found.items())
+    return verdict("better_than_age_and_sex", bool(by_task) and not any(found.values()), words, warn=True)

@@ -140,7 +140,12 @@ def _told(table: pa.Table, titles: list[str]) -> str:
         f"{'unit':8} {'level':6} {'first':>6} {'second':>6} difference (95 % interval)      p",
     ]
     for row in rows:
-        interval = f"{number(row['difference']):>7} ({number(row['ci_low'])} to {number(row['ci_high'])})"
+        mark = "†" if row["reason"] and row["difference"] is not None else ""
+        interval = (
+            f"{number(row['difference']):>7} ({number(row['ci_low'])} to {number(row['ci_high'])}){mark}"
+        )
         figures = f"{number(row['auc_first']):>6} {number(row['auc_second']):>6}"
         lines.append(f"{row['unit']:8} {row['level']:6} {figures} {interval:27} {number(row['p_value'])}")
+    if any("†" in line for line in lines):
+        lines.append("† too few patients of one class: neither the interval nor p is to be relied on")
     return "\n".join(lines)

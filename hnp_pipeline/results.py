@@ -21,9 +21,9 @@ def results(home: Home) -> str:
         rows = connection.execute(
             """
             SELECT task, level,
-                any_value((value, ci_low, ci_high) ORDER BY unit) FILTER (split = 'validation'),
-                any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'image'),
-                any_value((value, ci_low, ci_high)) FILTER (split = 'test' AND unit = 'patient')
+                any_value((value, ci_low, ci_high, reason) ORDER BY unit) FILTER (split = 'validation'),
+                any_value((value, ci_low, ci_high, reason)) FILTER (split = 'test' AND unit = 'image'),
+                any_value((value, ci_low, ci_high, reason)) FILTER (split = 'test' AND unit = 'patient')
             FROM metrics WHERE metric = 'auc' AND fold IS NULL GROUP BY ALL
             """
         ).fetchall()
@@ -37,11 +37,14 @@ def results(home: Home) -> str:
     for task, level, *figures in sorted(rows, key=lambda r: (r[0], order[r[1]])):
         lines.append(f"{task:10} {titles[level]:10} " + " ".join(f"{_figure(f):20}" for f in figures))
     lines.append(f"validation is {per_unit(dict.fromkeys(task for task, *_ in rows))}")
+    if any("†" in line for line in lines):
+        lines.append("† too few patients of one class: the interval is not to be relied on")
     return "\n" + "\n".join(lines) + "\n"
 
 
-def _figure(found: tuple[float | None, float | None, float | None] | None) -> str:
+def _figure(found: tuple[float | None, float | None, float | None, str | None] | None) -> str:
     if found is None or found[0] is None:
         return "–"
-    value, low, high = found
-    return f"{value:.3f}" + (f" ({low:.3f}–{high:.3f})" if low is not None and high is not None else "")
+    value, low, high, reason = found
+    ends = f" ({low:.3f}–{high:.3f})" if low is not None and high is not None else ""
+    return f"{value:.3f}{ends}{'†' if reason else ''}"

@@ -31,9 +31,11 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """`more` or `less` where the interval leaves zero on one side, else `open`."""
+        """`few` patients to tell; `more` or `less` where the interval leaves zero on one side; else `open`."""
         low, high = self.difference.low, self.difference.high
-        if self.difference.reason or low is None or high is None or low <= 0 <= high:
+        if self.difference.reason:
+            return "few"
+        if low is None or high is None or low <= 0 <= high:
             return "open"
         return "more" if low > 0 else "less"
 
@@ -197,6 +199,7 @@ def _figure(rows: list[Row], split: str) -> Picture | None:
     caption = (
         f"How much more than age and sex: paired differences in AUC {where}, per patient, with intervals. "
         "Right of the dotted line the models do better than a regression that never sees a radiograph; an "
-        "interval that crosses it leaves that open."
+        "interval that crosses it leaves that open. Hollow, or without an interval: too few patients of one class "
+        "to tell."
     )
     return Picture("figure-baseline", svg, caption)

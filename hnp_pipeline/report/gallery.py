@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hnp_pipeline.report.cells import Notes
 from hnp_pipeline.report.grid import Grid, Reader, Value, grouped
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, count, level_title
@@ -74,7 +75,8 @@ def localisation(source: Source, tasks: tuple[str, ...]) -> Grid | None:
     rows = [row for row in source.table("localisation").to_pylist() if row["task"] in tasks]
     if not rows:
         return None
-    reader = Reader("localisation", ("task", "level"))
+    notes = Notes()
+    reader = Reader("localisation", ("task", "level"), notes)
     lines: list[tuple[str, str, Sequence[Value | str]]] = [
         (
             TASK_TITLES[row["task"]],
@@ -82,12 +84,12 @@ def localisation(source: Source, tasks: tuple[str, ...]) -> Grid | None:
             [
                 count(row["maps"]),
                 count(row["patients"]),
-                reader.number(row, "share", 3, ends=("ci_low", "ci_high")),
+                reader.number(row, "share", 3, ends=("ci_low", "ci_high"), noted=True),
                 reader.number(row, "chance", 3),
-                reader.number(row, "other_discs", 3),
+                reader.number(row, "other_discs", 3, noted=True),
                 reader.number(row, "other_chance", 3),
-                reader.number(row, "nearest"),
-                reader.number(row, "hits"),
+                reader.number(row, "nearest", noted=True),
+                reader.number(row, "hits", noted=True),
             ],
         )
         for row in rows
@@ -101,7 +103,7 @@ def localisation(source: Source, tasks: tuple[str, ...]) -> Grid | None:
         "same as the mean of the other four discs; the share of maps whose hottest place is nearer to the named disc "
         "than to any other (0.20 by chance), and of those where it lies on it."
     )
-    return Grid("localisation", caption, columns, grouped(lines))
+    return Grid("localisation", caption, columns, grouped(lines), notes=notes)
 
 
 def _chosen(rows: list[dict[str, Any]], shown: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -85,10 +85,13 @@ class Reader:
         )  # fmt: skip
 
     def probability(self, row: Row, column: str = "p_value") -> Value:
-        """A p value."""
+        """A p value; as doubtful as its row."""
         value = row[column]
         key = {k: row[k] for k in self._key}
-        return Value(self._table, key, column, value, None, None, wording.p_value(value))
+        reason = row.get("reason") if value is not None else None
+        mark = self._notes.mark(value, reason) if self._notes else ""
+        text = wording.p_value(value)
+        return Value(self._table, key, column, value, None, None, text, mark=mark, reason=reason)
 
 
 class Line(NamedTuple):

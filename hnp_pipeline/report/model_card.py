@@ -125,18 +125,20 @@ def _calibration(source: Source, task: str, split: str) -> str:
         task=task,
         split=split,
     )
-    reader = Reader("calibration", ("task", "split", "scaling", "unit", "level"))
+    notes = Notes()
+    reader = Reader("calibration", ("task", "split", "scaling", "unit", "level"), notes)
     found = {(row["level"], row["scaling"]): row for row in rows}
     body = []
     for level in _levels(task):
         plain, scaled = (found.get((level, scaling)) for scaling in _SCALINGS)
         if plain and scaled:
             ends = ("ci_low", "ci_high")
-            cells = [_text(reader.number(row, "brier", 3, ends=ends)) for row in (plain, scaled)]
-            cells += [_text(reader.number(row, "ece", 3)) for row in (plain, scaled)]
+            of = (plain, scaled)
+            cells = [_text(reader.number(row, "brier", 3, ends=ends, noted=True)) for row in of]
+            cells += [_text(reader.number(row, "ece", 3, noted=True)) for row in of]
             body.append([level_title(level), *cells, _text(reader.number(scaled, "temperature"))])
     columns = ["Level", "Brier score", "Brier score, scaled", "ECE", "ECE, scaled", "Temperature"]
-    return markdown.table(columns, body)
+    return _with_notes(markdown.table(columns, body), notes)
 
 
 def _baseline(source: Source, task: str, split: str) -> str:
@@ -157,7 +159,7 @@ def _baseline(source: Source, task: str, split: str) -> str:
             _text(reader.number(row, "auc_first")),
             _text(reader.number(row, "auc_second")),
             _text(reader.number(row, "difference", signed=True, ends=ends, noted=True)),
-            reader.probability(row).text,
+            _text(reader.probability(row)),
         ]
         for row in rows
     ]
@@ -169,11 +171,10 @@ def _leads(source: Source, task: str, split: str) -> str:
     rows = _in_order(
         source, "level_lead", "task = $task AND split = $split AND unit = 'patient'", task=task, split=split
     )
-    reader = Reader("level_lead", ("task", "split", "unit", "level"))
-    body = [
-        [level_title(row["level"]), _value(reader, row, "lead", signed=True, noted=False)] for row in rows
-    ]
-    return markdown.table(["Level", "Lead in AUC over the other four"], body)
+    notes = Notes()
+    reader = Reader("level_lead", ("task", "split", "unit", "level"), notes)
+    body = [[level_title(row["level"]), _value(reader, row, "lead", signed=True)] for row in rows]
+    return _with_notes(markdown.table(["Level", "Lead in AUC over the other four"], body), notes)
 
 
 def _models(models: Iterable[dict[str, Any]]) -> str:
@@ -198,11 +199,11 @@ def _in_order(source: Source, name: str, where: str, **values: Any) -> list[Row]
     return sorted(rows, key=lambda row: order.index(row["level"]))
 
 
-def _value(reader: Reader, row: Row | None, column: str, *, signed: bool = False, noted: bool = True) -> str:
+def _value(reader: Reader, row: Row | None, column: str, *, signed: bool = False) -> str:
     if row is None:
         return decimals(None)
     ends = ("ci_low", "ci_high")
-    return _text(reader.number(row, column, signed=signed, ends=ends, noted=noted))
+    return _text(reader.number(row, column, signed=signed, ends=ends, noted=True))
 
 
 def _text(value: Value) -> str:

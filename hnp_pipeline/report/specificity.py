@@ -7,12 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hnp_pipeline.report import drawing
+from hnp_pipeline.report.cells import Notes
 from hnp_pipeline.report.grid import Grid, Picture, Reader, Value, grouped
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, decimals, level_title
 from hnp_pipeline.vocabulary import ALL, LEVELS, Split, units
 
 _WHERE = {"test": "the ensembles on the test set", "validation": "validation, mean over the folds"}
+_LEAD_KEY = ("task", "split", "unit", "level")
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,14 @@ def specificity(source: Source, tasks: Sequence[str]) -> Specificity | None:
     if not splits or not shown:
         return None
     split = splits[0]
-    matrices = {
-        (row["task"], row["split"], row["unit"]): np.full((len(LEVELS), len(LEVELS)), np.nan) for row in rows
-    }
-    for row in rows:
-        place = LEVELS.index(row["score_level"]), LEVELS.index(row["label_level"])
-        auc = row["auc"]
-        matrices[row["task"], row["split"], row["unit"]][place] = np.nan if auc is None else auc
-    here = {task: matrices[task, split, "patient"] for task in shown if (task, split, "patient") in matrices}
+    here = {}
+    for task in shown:
+        of = [r for r in rows if (r["task"], r["split"], r["unit"]) == (task, split, "patient")]
+        if of:
+            here[task] = _matrix(of)
     leads = source.table("level_lead").to_pylist()
-    reader = Reader("level_lead", ("task", "split", "unit", "level"))
     overall = {
-        row["task"]: reader.number(row, "lead", signed=True, ends=("ci_low", "ci_high"))
+        row["task"]: _lead(Reader("level_lead", _LEAD_KEY), row)
         for row in leads
         if (row["split"], row["unit"], row["level"]) == (split, "patient", ALL) and row["lead"] is not None
     }
@@ -53,12 +51,31 @@ def specificity(source: Source, tasks: Sequence[str]) -> Specificity | None:
         split,
         {task: overall[task] for task in shown if task in overall},
         _figure(here, split),
-        _leads(leads, reader, shown, splits),
+        _leads(leads, shown, splits),
         [_numbers(rows, task, s) for s in splits for task in shown],
     )
 
 
-def _figure(matrices: dict[str, np.ndarray], split: str) -> Picture:
+@dataclass(frozen=True)
+class _Matrix:
+    """AUCs (score, label), NaN where there is none, and which of them are not to be relied on."""
+
+    auc: np.ndarray
+    doubtful: np.ndarray
+
+
+def _matrix(rows: Sequence[dict]) -> _Matrix:
+    n = len(LEVELS)
+    found = _Matrix(np.full((n, n), np.nan), np.zeros((n, n), bool))
+    for row in rows:
+        place = LEVELS.index(row["score_level"]), LEVELS.index(row["label_level"])
+        if row["auc"] is not None:
+            found.auc[place] = row["auc"]
+            found.doubtful[place] = bool(row.get("reason"))
+    return found
+
+
+def _figure(matrices: dict[str, _Matrix], split: str) -> Picture:
     with drawing.style():
         figure, axes = drawing.panels(1, len(matrices), 3.0)
         for panel, (task, matrix) in zip(axes, matrices.items(), strict=True):
@@ -66,9 +83,9 @@ def _figure(matrices: dict[str, np.ndarray], split: str) -> Picture:
         words = "AUC of each level's score against each level's label: " + "; ".join(
             f"{TASK_TITLES[task]}, own level "
             + ", ".join(
-                f"{level_title(level)} {m[i, i]:.2f}"
+                f"{level_title(level)} {m.auc[i, i]:.2f}"
                 for i, level in enumerate(LEVELS)
-                if np.isfinite(m[i, i])
+                if np.isfinite(m.auc[i, i])
             )
             for task, m in matrices.items()
         )
@@ -76,22 +93,25 @@ def _figure(matrices: dict[str, np.ndarray], split: str) -> Picture:
     caption = (
         f"Is it the level? AUC of each level’s score (rows) for each level’s label (columns), {_WHERE[split]}, "
         "per patient. A model that reads the level does best on the framed diagonal of each column; one that "
-        "reads degeneration in general has equal rows."
+        "reads degeneration in general has equal rows. Unshaded, with †: too few patients with or without that label "
+        "to tell."
     )
     return Picture("figure-matrix", svg, caption)
 
 
-def _panel(axes: Axes, title: str, matrix: np.ndarray) -> None:
-    """Cells shaded from .4 to 1, their values on them."""
+def _panel(axes: Axes, title: str, matrix: _Matrix) -> None:
+    """Cells shaded from .4 to 1, their values on them; the doubtful marked and left white."""
     n = len(LEVELS)
-    axes.pcolormesh(np.ma.masked_invalid(matrix), cmap="Blues", vmin=0.4, vmax=1, edgecolors="white")
+    shaded = np.isfinite(matrix.auc) & ~matrix.doubtful
+    axes.pcolormesh(np.ma.array(matrix.auc, mask=~shaded), cmap="Blues", vmin=0.4, vmax=1, edgecolors="white")
     for i in range(n):
         for j in range(n):
-            known = np.isfinite(matrix[i, j])
+            auc = matrix.auc[i, j]
+            words = decimals(auc) + ("†" if matrix.doubtful[i, j] else "") if np.isfinite(auc) else "–"
             axes.text(
-                j + 0.5, i + 0.5, decimals(matrix[i, j]) if known else "–", ha="center", va="center",
+                j + 0.5, i + 0.5, words, ha="center", va="center",
                 fontsize=8.5, fontweight="bold" if i == j else "normal",
-                color="white" if known and matrix[i, j] > 0.72 else drawing.INK,
+                color="white" if shaded[i, j] and auc > 0.72 else drawing.INK,
             )  # fmt: skip
         frame = ((i, i), (i + 1, i), (i + 1, i + 1), (i, i + 1), (i, i))
         axes.plot(*zip(*frame, strict=True), color=drawing.INK, linewidth=1.3, clip_on=False)
@@ -104,7 +124,13 @@ def _panel(axes: Axes, title: str, matrix: np.ndarray) -> None:
         side.set_visible(False)
 
 
-def _leads(rows: list[dict], reader: Reader, tasks: Sequence[str], splits: Sequence[str]) -> Grid | None:
+def _lead(reader: Reader, row: dict) -> Value:
+    return reader.number(row, "lead", signed=True, ends=("ci_low", "ci_high"), noted=True)
+
+
+def _leads(rows: list[dict], tasks: Sequence[str], splits: Sequence[str]) -> Grid | None:
+    notes = Notes()
+    reader = Reader("level_lead", _LEAD_KEY, notes)
     known = {row["unit"] for row in rows}
     columns = [(split, unit) for split in splits for unit in ("patient", "image") if unit in known]
     found = {(row["task"], row["level"], row["split"], row["unit"]): row for row in rows}
@@ -113,10 +139,7 @@ def _leads(rows: list[dict], reader: Reader, tasks: Sequence[str], splits: Seque
         for level in (*LEVELS, ALL):
             of = [found.get((task, level, *column)) for column in columns]
             if any(of):
-                cells = [
-                    reader.number(row, "lead", signed=True, ends=("ci_low", "ci_high")) if row else ""
-                    for row in of
-                ]
+                cells = [_lead(reader, row) if row else "" for row in of]
                 lines.append((TASK_TITLES[task], level_title(level), cells))
     if not lines:
         return None
@@ -127,11 +150,13 @@ def _leads(rows: list[dict], reader: Reader, tasks: Sequence[str], splits: Seque
         "label, with intervals.",
         [f"{titles[split]}, per {unit}" for split, unit in columns],
         grouped(lines),
+        notes=notes,
     )
 
 
 def _numbers(rows: list[dict], task: str, split: str) -> Grid:
-    reader = Reader("level_matrix", ("task", "split", "unit", "score_level", "label_level"))
+    notes = Notes()
+    reader = Reader("level_matrix", ("task", "split", "unit", "score_level", "label_level"), notes)
     found = {
         (row["unit"], row["score_level"], row["label_level"]): row
         for row in rows
@@ -142,7 +167,7 @@ def _numbers(rows: list[dict], task: str, split: str) -> Grid:
             f"Per {unit}",
             f"Score for {level_title(score)}",
             [
-                reader.number(row, "auc", ends=("ci_low", "ci_high"))
+                reader.number(row, "auc", ends=("ci_low", "ci_high"), noted=True)
                 if (row := found.get((unit, score, label)))
                 else ""
                 for label in LEVELS
@@ -153,4 +178,4 @@ def _numbers(rows: list[dict], task: str, split: str) -> Grid:
     ]
     columns = [f"Label at {level_title(level)}" for level in LEVELS]
     caption = f"AUC of each level’s score for each level’s label, task {task}, {_WHERE[split]}."
-    return Grid(f"matrix-{task}-{split}", caption, columns, grouped(lines))
+    return Grid(f"matrix-{task}-{split}", caption, columns, grouped(lines), notes=notes)

@@ -14,9 +14,10 @@ from hnp_pipeline.report import differences as paired
 from hnp_pipeline.report.cells import Cell, Key, Metrics, Paper, unreliable_note
 from hnp_pipeline.report.flow import flow_diagram
 from hnp_pipeline.report.gallery import gallery, localisation
+from hnp_pipeline.report.grid import Value
 from hnp_pipeline.report.groups import groups
 from hnp_pipeline.report.source import Source, shipped
-from hnp_pipeline.report.specificity import specificity
+from hnp_pipeline.report.specificity import Specificity, specificity
 from hnp_pipeline.report.templating import environment
 from hnp_pipeline.report.usefulness import usefulness
 from hnp_pipeline.study import Study, dump_study
@@ -71,6 +72,11 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
     tasks = study.tasks
     compared = comparison.tables(metrics, tasks, waiting)
     judged = [inside for table in compared for inside in table.compared]
+    headlines, differences, levels = (
+        _headlines(metrics, tasks),
+        paired.differences(source, tasks),
+        specificity(source, tasks),
+    )
     return {
         "study": study,
         "facts": dict.fromkeys(KNOWN_FACTS) | facts,
@@ -83,7 +89,8 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
         "waiting": waiting,
         "answers_for": {vocabulary.unit(task) for task in tasks},
         "confidence": f"{study.evaluation.confidence * 100:g}%",
-        "headlines": _headlines(metrics, tasks),
+        "headlines": headlines,
+        "doubtful": _doubtful(headlines, differences, levels),
         "compared": compared,
         "inside": (sum(judged), len(judged)),
         "characteristics": population.characteristics(source),
@@ -96,8 +103,8 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
         "test_aucs": comparison.test_aucs(metrics, "", tasks, waiting),
         "single_models": [t for task in tasks if (t := comparison.single_models(metrics, "", task))],
         "averaging": paired.averaging(source, tasks),
-        "differences": paired.differences(source, tasks),
-        "specificity": specificity(source, tasks),
+        "differences": differences,
+        "specificity": levels,
         "groups": groups(source, tasks),
         "usefulness": usefulness(source, tasks),
         "localisation": localisation(source, tasks),
@@ -155,6 +162,18 @@ def _headlines(metrics: Metrics, tasks: Iterable[str]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _doubtful(
+    headlines: list[dict[str, Any]], differences: paired.Differences | None, levels: Specificity | None
+) -> bool:
+    """Whether a figure of the summary rests on too few patients."""
+    shown: list[Cell | Value] = [
+        cell for headline in headlines for cell in headline.values() if isinstance(cell, Cell)
+    ]
+    shown += [finding.difference for finding in differences.findings] if differences else []
+    shown += levels.overall.values() if levels else []
+    return any(figure.value is not None and figure.reason for figure in shown)
 
 
 def _pictures(source: Source, metrics: Metrics, tasks: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hnp_pipeline.report import drawing
+from hnp_pipeline.report.cells import Notes
 from hnp_pipeline.report.grid import Grid, Picture, Reader, grouped
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, level_title
@@ -57,7 +58,8 @@ def _levels(task: str) -> tuple[str, ...]:
 
 
 def _table(rows: list[dict[str, Any]], tasks: Sequence[str], split: str, unit: str) -> Grid:
-    reader = Reader("calibration", ("task", "split", "scaling", "unit", "level"))
+    notes = Notes()
+    reader = Reader("calibration", ("task", "split", "scaling", "unit", "level"), notes)
     found = {
         (row["task"], row["level"], row["scaling"]): row
         for row in rows
@@ -70,8 +72,11 @@ def _table(rows: list[dict[str, Any]], tasks: Sequence[str], split: str, unit: s
             if not plain or not scaled:
                 continue
             cells = [
-                *(reader.number(row, "brier", 3, ends=("ci_low", "ci_high")) for row in (plain, scaled)),
-                *(reader.number(row, "ece", 3) for row in (plain, scaled)),
+                *(
+                    reader.number(row, "brier", 3, ends=("ci_low", "ci_high"), noted=True)
+                    for row in (plain, scaled)
+                ),
+                *(reader.number(row, "ece", 3, noted=True) for row in (plain, scaled)),
                 reader.number(scaled, "temperature"),
             ]
             lines.append((TASK_TITLES[task], level_title(level), cells))
@@ -95,6 +100,7 @@ def _table(rows: list[dict[str, Any]], tasks: Sequence[str], split: str, unit: s
         columns,
         grouped(lines),
         remarks,
+        notes,
     )
 
 
@@ -126,13 +132,17 @@ def _reliability(source: Source, task: str, split: str) -> Picture | None:
                     panel.vlines(x, low, high, color=colour, linewidth=0.8, alpha=0.55)
                 panel.plot(x, y, color=colour, linestyle=drawing.DASHES[i], marker=drawing.MARKERS[i],
                            markersize=3, label=title)  # fmt: skip
+                few = np.array([bool(row.get("reason")) for row in of], bool)
+                panel.plot(x[few], y[few], drawing.MARKERS[i], color=colour, markersize=3,
+                           markerfacecolor="white")  # fmt: skip
         drawing.legend(axes[0], "upper left")
         words = f"Reliability curves by level, task {task}, before and after temperature scaling"
         svg = drawing.inline(figure, f"reliability-{task}", words)
     caption = (
         f"{TASK_TITLES[task]}: observed share with herniation against mean probability in bins of equal size, "
         f"{_WHERE[split]}, per patient; bars are the intervals of the probabilities as trained. On the dotted "
-        "line a probability can be taken at its word. The scaled probabilities enter no other figure here."
+        "line a probability can be taken at its word. Hollow: too few patients in the bin, with or without "
+        "herniation, to tell. The scaled probabilities enter no other figure here."
     )
     return Picture(f"figure-reliability-{task}", svg, caption)
 
@@ -158,12 +168,17 @@ def _decision(source: Source, task: str, split: str) -> Picture | None:
                 np.array([row[c] for row in of], float)
                 for c in ("threshold", "net_benefit", "ci_low", "ci_high", "treat_all")
             )
-            panel.fill_between(x, low, high, color=drawing.COLOURS[0], alpha=0.15, linewidth=0)
+            few = any(row.get("reason") for row in of)
+            if few:
+                for end in (low, high):
+                    panel.plot(x, end, color=drawing.COLOURS[0], linewidth=0.6, linestyle=(0, (2, 2)))
+            else:
+                panel.fill_between(x, low, high, color=drawing.COLOURS[0], alpha=0.15, linewidth=0)
             panel.plot(x, y, color=drawing.COLOURS[0], label="the model")
             panel.plot(x, everyone, color=drawing.COLOURS[1], linestyle=drawing.DASHES[1], label="everyone")
             panel.axhline(0, color=drawing.MUTED, linewidth=0.8, linestyle=(0, (2, 3)), label="no one")
             top = max(everyone[0] if len(everyone) else 0, y.max(initial=0), 0.02)
-            panel.set(title=level_title(level), xlabel="Threshold probability", ylabel="Net benefit",
+            panel.set(title=level_title(level) + ("†" if few else ""), xlabel="Threshold probability", ylabel="Net benefit",
                       xlim=(0, _ACTED_UPTO), ylim=(-0.35 * top, 1.15 * top), box_aspect=1)  # fmt: skip
             panel.set_xticks((0, 0.2, 0.4, 0.6, 0.8))
         drawing.legend(axes[0], "upper right")
@@ -173,6 +188,6 @@ def _decision(source: Source, task: str, split: str) -> Picture | None:
         f"{TASK_TITLES[task]}: decision curves, {_WHERE[split]}, per patient, at a temperature, with intervals. "
         "Net benefit: true positives a patient, less false positives weighed by the odds of the threshold. Where "
         "the line is not above both others, acting on the model (say, sending for an MRI) gains nothing over "
-        "treating all alike."
+        "treating all alike. † and an unfilled interval: too few patients with or without herniation to tell."
     )
     return Picture(f"figure-decision-{task}", svg, caption)

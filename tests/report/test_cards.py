@@ -103,7 +103,10 @@ def test_thresholds_baseline_groups_and_models_are_those_of_their_tables(home, m
     ]
     cells = lines(section(card, "Beside age and sex alone"))["Mean of levels"]
     assert [float(c) for c in cells[:2]] == pytest.approx([row["auc_first"], row["auc_second"]], abs=0.006)
-    assert float(cells[2].split()[0]) == pytest.approx(row["difference"], abs=0.006)
+    assert row["reason"] and cells[2].split()[0].endswith("†") and cells[2].endswith(")")
+    assert float(cells[2].split("†")[0]) == pytest.approx(row["difference"], abs=0.006)
+    for section_of in ("Beside age and sex alone", "Calibration", "Is it the level?"):
+        assert "too few patients of one class" in section(card, section_of)
 
     groups = tables.read_table(home / "tables/subgroups.parquet").to_pylist()
     [view] = [

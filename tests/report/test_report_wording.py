@@ -3,6 +3,8 @@ import datetime
 import pytest
 
 from hnp_pipeline.report.cells import Cell, Key, Notes, Paper, unreliable_note
+from hnp_pipeline.report.differences import Finding
+from hnp_pipeline.report.grid import Reader
 from hnp_pipeline.report.wording import (
     count,
     counted,
@@ -89,3 +91,35 @@ def test_what_tasks_answer_for():
     assert per_unit(["level", "presence"]) == "per image"
     assert per_unit(["multiview"]) == "per patient"
     assert per_unit(["multiview", "level"]) == "per image (Multiview: per patient)"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reason", "verdict"),
+    [
+        (0.1, 0.3, None, "more"),
+        (-0.3, -0.1, None, "less"),
+        (-0.1, 0.3, None, "open"),
+        (0.1, 0.3, "interval unreliable: 3 positive patients", "few"),
+        (-0.1, 0.3, "interval unreliable: 3 positive patients", "few"),
+        (None, None, "no interval: too many bootstrap draws lack a class", "few"),
+    ],
+)
+def test_what_a_difference_allows_to_say(low, high, reason, verdict):
+    row = {
+        "level": "all",
+        "difference": 0.2,
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": None,
+        "reason": reason,
+    }
+    reader = Reader("comparisons", ("level",))
+    difference = reader.number(row, "difference", signed=True, ends=("ci_low", "ci_high"), noted=True)
+    assert Finding("level", row, difference, reader.probability(row)).verdict == verdict
+
+
+def test_a_p_value_is_as_doubtful_as_its_row():
+    row = {"level": "l1_2", "p_value": 0.006, "reason": "interval unreliable: 2 positive patients"}
+    reader = Reader("comparisons", ("level",), Notes())
+    assert (reader.probability(row).text, reader.probability(row).mark) == ("0.006", "†")
+    assert reader.probability(row | {"p_value": None}).mark == ""  # the mean over levels has none to doubt

@@ -21,6 +21,7 @@ from hnp_pipeline.vocabulary import FOLDS, LEVELS
 
 STUDY = Study.model_validate({"evaluation": {"bootstrap_draws": 60}, "report": {"gallery": 9}})
 SHARED = Path(__file__).parents[2].parent / "shared"
+SURE = {"auc_first", "auc_second", "temperature", "chance", "other_chance"}  # have no interval, nor a mark
 VOID = {"meta", "link", "img", "br", "hr", "input", "base"}
 
 
@@ -157,6 +158,9 @@ def test_every_other_value_equals_its_table(which, home, page, rare):
         ends = [attributes["data-low"], attributes["data-high"]]
         if any(ends):
             assert ends == [repr(row["ci_low"]), repr(row["ci_high"])]
+        doubtful = column not in SURE and row["reason"] and value is not None
+        assert ("†" in text) == bool(doubtful)
+        assert not doubtful or attributes["title"]
         if value is None:
             assert text.startswith("–")
         elif column != "p_value":
@@ -192,6 +196,26 @@ def test_age_and_sex_stand_in_the_summary(home, page):
     )
     assert f"AUC {row['auc_first']:.2f} against {row['auc_second']:.2f} for a logistic regression" in summary
     assert f"({row['ci_low']:.2f} to {row['ci_high']:.2f})".replace("-", "−") in summary
+
+
+def test_too_few_patients_allow_no_verdict(home, page, rare):
+    """Twenty test patients of one class or fewer: whatever the intervals are, the summary does not go by them."""
+    for shown in (page, rare[1]):
+        summary = shown.of("section", id="summary")[0][1]
+        assert "Too few patients to tell whether more than age and sex was read by" in summary
+        assert "Too few patients to tell (fewer than 20 with or without herniation)" in summary
+    rows = tables.read_table(home / "tables/metrics.parquet").to_pylist()
+    aucs = {
+        r["level"]: r
+        for r in rows
+        if (r["task"], r["split"], r["unit"], r["metric"], r["fold"])
+        == ("level", "test", "patient", "auc", None)
+    }
+    levels = [aucs[level] for level in LEVELS]
+    for row in (min(levels, key=lambda r: r["value"]), max(levels, key=lambda r: r["value"]), aucs["hnp"]):
+        ends = f" ({interval(row['ci_low'], row['ci_high'])})" if row is aucs["hnp"] else ""
+        told = f"{row['value']:.2f}{ends}{'†' if row['reason'] else ''}"
+        assert told in page.of("section", id="summary")[0][1]
 
 
 def test_marks_where_the_papers_value_lies_inside(page):
