@@ -78,7 +78,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                 "averaging": dg.MetadataValue.md(markdown(_means(made["averaging"]))),
                 "level_lead": dg.MetadataValue.md(markdown(_leads(made))),
             },
-            check_results=[_own_level_leads(made)] if by_level else [],
+            check_results=[own_level_leads(made)] if by_level else [],
         )
 
     return [diagnostics]
@@ -132,10 +132,37 @@ def build_comparisons(study: Study) -> list[dg.AssetsDefinition]:
                 "waiting": test.num_rows == 0,
                 "differences": dg.MetadataValue.md(markdown(_means(table))),
             },
-            check_results=[_better_than_age_and_sex(table)],
+            check_results=[better_than_age_and_sex(table)],
         )
 
     return [comparisons]
+
+
+def own_level_leads(made: Mapping[str, pa.Table]) -> dg.AssetCheckResult:
+    """By the test set where there is one, else by validation."""
+    rows = _leads(made).filter(pc.field("level") == ALL).to_pylist()
+    last = rows[-1] if rows else {"ci_low": None}
+    if last["ci_low"] is None:
+        return verdict("own_level_leads", False, "no lead can be computed: a class is absent", warn=True)
+    words = (
+        f"{last['split']}: mean lead {last['lead']:+.3f} ({last['ci_low']:+.3f} to {last['ci_high']:+.3f})"
+    )
+    if last["reason"]:
+        return verdict("own_level_leads", False, f"{words}: {_FEW} ({last['reason']})", warn=True)
+    return verdict("own_level_leads", last["ci_low"] > 0, words, warn=True)
+
+
+def better_than_age_and_sex(table: pa.Table) -> dg.AssetCheckResult:
+    """By the test set where there is one, else by validation; over the five levels, or at any where there is but that."""
+    rows = _means(table).filter(pc.field("second") == "age_and_sex").to_pylist()
+    last = rows[-1]["split"] if rows else ""
+    by_task = {r["first"]: r for r in sorted(rows, key=lambda r: r["level"] == ALL) if r["split"] == last}
+    unknown = [t for t, r in by_task.items() if r["ci_low"] is None]
+    few = [t for t, r in by_task.items() if r["ci_low"] is not None and r["reason"]]
+    behind = [t for t, r in by_task.items() if t not in (*unknown, *few) and r["ci_low"] <= 0]
+    found = {"not shown": behind, _FEW: few, "cannot be computed": unknown}
+    words = f"{last}: " + "; ".join(f"{what} for {', '.join(of) or 'none'}" for what, of in found.items())
+    return verdict("better_than_age_and_sex", bool(by_task) and not any(found.values()), words, warn=True)
 
 
 def _version(made: Mapping[str, pa.Table]) -> dg.DataVersion:
@@ -173,30 +200,3 @@ def _leads(made: Mapping[str, pa.Table]) -> pa.Table:
     rows = pa.concat_tables([made["validation_level_lead"], made["test_level_lead"]])
     shown = ["split", "level", "lead", "ci_low", "ci_high", "reason"]
     return rows.filter(pc.field("unit") == "patient").select(shown)
-
-
-def _own_level_leads(made: Mapping[str, pa.Table]) -> dg.AssetCheckResult:
-    """By the test set where there is one, else by validation."""
-    rows = _leads(made).filter(pc.field("level") == ALL).to_pylist()
-    last = rows[-1] if rows else {"ci_low": None}
-    if last["ci_low"] is None:
-        return verdict("own_level_leads", False, "no lead can be computed: a class is absent", warn=True)
-    words = (
-        f"{last['split']}: mean lead {last['lead']:+.3f} ({last['ci_low']:+.3f} to {last['ci_high']:+.3f})"
-    )
-    if last["reason"]:
-        return verdict("own_level_leads", False, f"{words}: {_FEW} ({last['reason']})", warn=True)
-    return verdict("own_level_leads", last["ci_low"] > 0, words, warn=True)
-
-
-def _better_than_age_and_sex(table: pa.Table) -> dg.AssetCheckResult:
-    """By the test set where there is one, else by validation; over the five levels, or at any where there is but that."""
-    rows = _means(table).filter(pc.field("second") == "age_and_sex").to_pylist()
-    last = rows[-1]["split"] if rows else ""
-    by_task = {r["first"]: r for r in sorted(rows, key=lambda r: r["level"] == ALL) if r["split"] == last}
-    unknown = [t for t, r in by_task.items() if r["ci_low"] is None]
-    few = [t for t, r in by_task.items() if r["ci_low"] is not None and r["reason"]]
-    behind = [t for t, r in by_task.items() if t not in (*unknown, *few) and r["ci_low"] <= 0]
-    found = {"not shown": behind, _FEW: few, "cannot be computed": unknown}
-    words = f"{last}: " + "; ".join(f"{what} for {', '.join(of) or 'none'}" for what, of in found.items())
-    return verdict("better_than_age_and_sex", bool(by_task) and not any(found.values()), words, warn=True)

@@ -245,18 +245,16 @@ RELIABILITY = [
 CALIBRATION = [
     *JUDGED,
     Column("brier", REAL, "mean squared difference of probability and label"),
-    *(_LOW, _HIGH),
+    *(_LOW, _HIGH, _REASON),
     Column("ece", REAL, "expected calibration error over the bins of the reliability curve"),
     Column("temperature", REAL, "mean over the folds; null without scaling, and for hnp of the five levels"),
-    _REASON,
 ]
 DECISION_CURVE = [
     *JUDGED,
     Column("threshold", REAL, "probability from which one would act"),
     Column("net_benefit", REAL, "of acting on the model; of acting on no one it is 0"),
-    *(_LOW, _HIGH),
+    *(_LOW, _HIGH, _REASON),
     Column("treat_all", REAL, "net benefit of acting on everyone"),
-    _REASON,
 ]
 LEVEL_MATRIX = [
     *(_TASK, _SPLIT, _UNIT),
@@ -269,9 +267,8 @@ LEVEL_LEAD = [
     *(_TASK, _SPLIT, _UNIT),
     Column("level", TEXT, "the label's level, or all: the mean over the five"),
     Column("lead", REAL, "AUC of its own score less the mean AUC of the other four"),
-    *(_LOW, _HIGH),
+    *(_LOW, _HIGH, _REASON),
     Column("patients", INT, "patients asked"),
-    _REASON,
 ]
 LOCALISATION = [
     _TASK,
@@ -279,7 +276,7 @@ LOCALISATION = [
     Column("maps", LONG, "heat maps of positive images whose discs are known"),
     Column("patients", LONG, "their patients"),
     Column("share", REAL, "mean share of a map's heat that falls on the named disc's box"),
-    *(_LOW, _HIGH),
+    *(_LOW, _HIGH, _REASON),
     Column("chance", REAL, "mean share of the picture that this box takes"),
     Column("other_discs", REAL, "mean share of the heat that falls on each of the other four boxes"),
     Column(
@@ -287,7 +284,6 @@ LOCALISATION = [
     ),
     Column("nearest", REAL, "share of maps whose hottest place is nearest to the named disc; by chance .2"),
     Column("hits", REAL, "share of maps whose hottest place lies on the named disc (pointing game)"),
-    _REASON,
 ]
 
 # The tables in tables/, and what each is for.

@@ -95,11 +95,21 @@ def test_differences_are_printed_and_kept_once_however_the_runs_are_named(compar
     figures = kept.data.metrics
     low, mean, high = (figures[f"difference_all_patient{end}"] for end in ("_low", "", "_high"))
     assert 0 < low < mean < high
-    assert f"{mean:.3f} ({low:.3f} to {high:.3f})" in told
+    assert f"{mean:.3f} ({low:.3f} to {high:.3f})†" in told  # 40 patients: fewer than 20 of one class
+    assert told.count("† too few patients of one class: neither the interval nor p is to be relied on") == 1
     assert {a.path for a in tracking.client.list_artifacts(kept.info.run_id)} == {
         "comparison.csv",
         "comparison.parquet",
     }
+
+
+def test_enough_patients_bear_no_mark(compare, runs, tmp_path, monkeypatch):
+    few = tmp_path / "few.yaml"
+    few.write_text("evaluation: {bootstrap_draws: 60, few_patients: 1}\n")
+    monkeypatch.setenv("HNP_PROFILE", str(few))
+    code, told = compare(runs[1]["aaaaaaaa"], runs[1]["bbbbbbbb"])
+    of_levels = [line for line in told.splitlines() if " l4_5 " in line]
+    assert code == 0 and len(of_levels) == 2 and not any("†" in line for line in of_levels)
 
 
 def test_the_other_way_round_is_the_other_difference(compare, runs):

@@ -29,7 +29,7 @@ class Judged:
     scores: Scores
     temperatures: np.ndarray  # (folds, the task's own outputs); NaN where one could not be fitted
 
-    def rows(self, columns: list[Column], level: str, *values: np.ndarray | list[str | None]) -> pa.Table:
+    def rows(self, columns: list[Column], level: str, *values: np.ndarray | list) -> pa.Table:
         """A table that starts with JUDGED and goes on with arrays of one length."""
         words = (self.task, self.split, self.scaling, self.unit, level)
         table = [pa.array([word] * len(values[0])) for word in words]
@@ -85,9 +85,9 @@ def calibration(
             ece = (abs(predicted - observed) * size).sum() / size.sum()
             scaled = judged.scaling != "none" and j < judged.temperatures.shape[1]
             temperature = judged.temperatures[:, j].mean() if scaled else np.nan
-            values = (np.mean((p - y) ** 2), *(end[0] for end in ends), ece, temperature)
-            of_level = [notes[level] or None]
-            figures.append(judged.rows(CALIBRATION, level, *(np.array([v]) for v in values), of_level))
+            brier = (np.mean((p - y) ** 2), *(end[0] for end in ends))
+            values = (*brier, notes[level] or None, ece, temperature)
+            figures.append(judged.rows(CALIBRATION, level, *([v] for v in values)))
     return pa.concat_tables(curves), pa.concat_tables(figures)
 
 

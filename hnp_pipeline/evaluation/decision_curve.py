@@ -46,5 +46,5 @@ def decision_curve(
             low, high = interval(benefit[1:], settings.confidence)
             everyone = y.mean() - (1 - y.mean()) * odds
             reason = [notes[level] or None] * len(cut)
-            tables.append(judged.rows(DECISION_CURVE, level, cut, benefit[0], low, high, everyone, reason))
+            tables.append(judged.rows(DECISION_CURVE, level, cut, benefit[0], low, high, reason, everyone))
     return pa.concat_tables(tables)

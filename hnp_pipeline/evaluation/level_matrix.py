@@ -100,8 +100,8 @@ def _lead_rows(
             *(pa.array([word] * (n + 1)) for word in (task, split, unit)),
             pa.array((*LEVELS, ALL)),
             *(_reals(v) for v in (lead[0], low, high)),
-            pa.array([patients] * (n + 1), pa.int32()),
             doubts.reasons(lead[0], low, [notes[k] for k in (*LEVELS, ALL)], _ABSENT),
+            pa.array([patients] * (n + 1), pa.int32()),
         ],
         schema=schemas.schema(LEVEL_LEAD),
     )
