@@ -12,7 +12,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from hnp_pipeline import vocabulary
 from hnp_pipeline.report import drawing
-from hnp_pipeline.report.cells import Key, Metrics
+from hnp_pipeline.report.cells import Cell, Key, Metrics
 from hnp_pipeline.report.grid import Picture
 from hnp_pipeline.report.source import Source
 from hnp_pipeline.report.wording import TASK_TITLES, counted, level_title, per_unit
@@ -88,7 +88,7 @@ def validation_curves(source: Source, metrics: Metrics, task: str) -> Picture | 
             for i, fold in enumerate(FOLDS):
                 one = scored[level].get(fold, _NOTHING)
                 cell = metrics.cell(Key(task, "validation", fold, level, None, vocabulary.unit(task), "auc"))
-                _roc(panel, one, i, f"Fold {fold}: {cell.text}")
+                _roc(panel, one, i, f"Fold {fold}: {_told(cell)}")
             if not panel.get_legend_handles_labels()[0]:
                 drawing.absent(panel, "not computable:\nonly one class")
             drawing.legend(panel)
@@ -100,7 +100,7 @@ def validation_curves(source: Source, metrics: Metrics, task: str) -> Picture | 
         svg = drawing.inline(figure, f"validation-curves-{task}", words)
     caption = (
         f"{TASK_TITLES[task]}: ROC curves on validation, per {vocabulary.unit(task)}, with each fold’s AUC; last, "
-        "precision-recall, the four folds together (the small mark at the left edge is the prevalence)."
+        f"precision-recall, the four folds together (the small mark at the left edge is the prevalence).{_MARK}"
     )
     return Picture(f"figure-validation-{task}", svg, caption)
 
@@ -116,7 +116,7 @@ def test_curves(source: Source, metrics: Metrics, task: str) -> Picture | None:
         drawing.diagonal(first)
         for i, (level, one) in enumerate(scored.items()):
             cell = metrics.cell(Key(task, "test", None, level, None, "patient", "auc"))
-            _roc(first, one, i, f"{level_title(level)}: {cell.text}")
+            _roc(first, one, i, f"{level_title(level)}: {_told(cell)}")
         if not first.get_legend_handles_labels()[0]:
             drawing.absent(first, "not computable:\nonly one class")
         drawing.legend(first)
@@ -126,11 +126,12 @@ def test_curves(source: Source, metrics: Metrics, task: str) -> Picture | None:
     patients = counted(max(len(one.label) for one in scored.values()), "patient")
     caption = (
         f"{TASK_TITLES[task]}: the ensemble on the test set ({patients}), per patient. ROC with AUC, and "
-        "precision-recall (the small mark at the left edge is the prevalence)."
+        f"precision-recall (the small mark at the left edge is the prevalence).{_MARK}"
     )
     return Picture(f"figure-curves-test-{task}", svg, caption)
 
 
+_MARK = " †: too few patients of one class to rely on the figure."
 _NOTHING = Scored(np.zeros(0, np.int8), np.zeros(0))
 
 
@@ -155,6 +156,10 @@ def _test(source: Source, task: str, level: str) -> Scored:
         level=level,
     )
     return Scored(table["label"].to_numpy(), table["probability"].to_numpy())
+
+
+def _told(cell: Cell) -> str:
+    return cell.text + ("†" if cell.reason and cell.value is not None else "")
 
 
 def _together(folds: dict[int, Scored]) -> Scored:

@@ -133,8 +133,8 @@ def _reliability(source: Source, task: str, split: str) -> Picture | None:
                 panel.plot(x, y, color=colour, linestyle=drawing.DASHES[i], marker=drawing.MARKERS[i],
                            markersize=3, label=title)  # fmt: skip
                 few = np.array([bool(row.get("reason")) for row in of], bool)
-                panel.plot(x[few], y[few], drawing.MARKERS[i], color=colour, markersize=3,
-                           markerfacecolor="white")  # fmt: skip
+                panel.plot(x[few], y[few], drawing.MARKERS[i], color=colour, markersize=3.5,
+                           markerfacecolor="white", markeredgewidth=0.7)  # fmt: skip
         drawing.legend(axes[0], "upper left")
         words = f"Reliability curves by level, task {task}, before and after temperature scaling"
         svg = drawing.inline(figure, f"reliability-{task}", words)
