@@ -4,9 +4,9 @@ import dagster as dg
 
 from assets.common import OWNERS, Holds, tags, told
 from assets.report import facts
-from assets.training import described
 from hnp_pipeline import vocabulary
 from hnp_pipeline.fingerprint import source_hash
+from hnp_pipeline.fold_models import described
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
 from hnp_pipeline.tables import read_table

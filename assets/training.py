@@ -1,8 +1,6 @@
 """Four fold models a task, and what they say of the fold each has not seen."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -23,7 +21,7 @@ from assets.common import (
 from assets.epochs import Epochs
 from hnp_pipeline import schemas, vocabulary
 from hnp_pipeline.cohort.examples import by_content
-from hnp_pipeline.errors import StepError
+from hnp_pipeline.fold_models import described, require_one_study
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study, dump_study
 from hnp_pipeline.tables import content_hash, read_table, write_table
@@ -93,6 +91,8 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                         compute.device(),
                         logged(context),
                         epochs,
+                        compute.devices(),
+                        images.content(examples),
                     )
                 except NonFiniteError as error:
                     raise error.named(examples) from None
@@ -234,31 +234,9 @@ def version_of(context: dg.AssetExecutionContext, asset: str) -> str:
 
 
 def same_study(project: Project, task: str) -> bool:
-    """Whether the four models come from one development set, one cache and one setting.
-
-    Raises:
-        StepError: they do not, so no ensemble may be made of them; or one is missing.
-    """
-    models = [described(project.home.fold(task, k)) for k in vocabulary.FOLDS]
-    found = {json.dumps([m["examples"], m["training"], m["imaging"]], sort_keys=True) for m in models}
-    if len(found) != 1:
-        raise StepError(
-            f"the fold models of {task} come from {len(found)} different development sets or settings: "
-            f"materialise {task}/fold_model again for every fold"
-        )
+    """Whether the task's four models may be one ensemble: if not, `require_one_study` says why."""
+    require_one_study(project.home.task(task))
     return True
-
-
-def described(directory: Path) -> dict[str, Any]:
-    """What a fold's model.json says.
-
-    Raises:
-        StepError: there is no model.
-    """
-    try:
-        return json.loads((directory / "model.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        raise StepError(f"no model in {directory}: materialise fold_model again") from None
 
 
 def spread(metrics: pa.Table, task: str) -> dict[str, float]:

@@ -57,8 +57,9 @@ def study_assets(project: Project) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     ]
 
 
-def build_defs(project: Project, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """The definitions of a project; `overrides` replaces resources by name, for tests."""
+def build_defs(overrides: Mapping[str, Any] | None = None, project: Project | None = None) -> dg.Definitions:
+    """The definitions of a project (none: the environment's); `overrides` replaces resources by name, for tests."""
+    project = project or resolve(os.environ)
     assets = study_assets(project)
     resources = {
         "project": project,
@@ -82,4 +83,4 @@ def build_defs(project: Project, overrides: Mapping[str, Any] | None = None) -> 
 @dg.definitions
 def defs() -> dg.Definitions:
     """The project that the environment names (HNP_HOME, HNP_RAW, HNP_PROFILE), or the last run's."""
-    return build_defs(resolve(os.environ))
+    return build_defs()

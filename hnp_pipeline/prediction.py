@@ -12,6 +12,7 @@ from hnp_pipeline.evaluation.scores import Scores
 from hnp_pipeline.evaluation.thresholds import decide
 from hnp_pipeline.explanation.gradcam import gradcam
 from hnp_pipeline.explanation.overlays import heat_image, overlay
+from hnp_pipeline.fold_models import require_one_study
 from hnp_pipeline.imaging.clahe import prepare, reduction
 from hnp_pipeline.imaging.decoding import decode_gray
 from hnp_pipeline.imaging.files import open_regular, read_picture
@@ -83,10 +84,11 @@ class Ensemble:
         """The models of a task's folder (`models/<task>`).
 
         Raises:
-            StepError: the task has not been trained and cross-validated.
+            StepError: the task has not been trained and cross-validated, or its models do not belong together.
         """
         if not (folder / "thresholds.parquet").exists():
             raise StepError(f"no models of {folder.name} in {folder}: run the study first (hnp run)")
+        require_one_study(folder)
         models = [load_model(folder / f"fold={fold}", device) for fold in FOLDS]
         rows = read_table(folder / "thresholds.parquet", ["fold", "level", "threshold"]).to_pylist()
         cut = {(r["fold"], r["level"]): r["threshold"] for r in rows}

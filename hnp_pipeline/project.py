@@ -8,7 +8,7 @@ import yaml
 
 from hnp_pipeline.errors import SettingsError, TableError
 from hnp_pipeline.home import Home
-from hnp_pipeline.intake.pseudonym import load_key
+from hnp_pipeline.intake.pseudonym import key_of
 from hnp_pipeline.study import Study, load_study, parse_study
 from hnp_pipeline.tables import write_text
 
@@ -25,8 +25,12 @@ class Project:
     pseudonym_key: str | None = None  # HNP_PSEUDONYM_KEY; none: the key in the home
 
     def key(self) -> bytes:
-        """The key of the pseudonyms, made at first use."""
-        return load_key(self.home.root / "pseudonym.key", self.pseudonym_key)
+        """The key of the pseudonyms, made at first use, and the same ever after.
+
+        Raises:
+            SettingsError: it cannot be had, or is another than the home's pseudonyms were made with.
+        """
+        return key_of(self.home.root, self.pseudonym_key)
 
     def collection(self, name: str) -> Path:
         """The folder of a collection's raw exports.

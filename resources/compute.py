@@ -32,6 +32,12 @@ class Compute:
             return self.settings.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
+    def devices(self) -> int:
+        """GPUs that share each batch of a fold: those of its share of a cluster; 1 on one machine, or on CPUs."""
+        if self.settings.executor != "ray" or self.device() == "cpu":
+            return 1
+        return max(1, int(share_of(self.settings, "fold_model").gpus))
+
     def spread(self) -> "Spread | int":
         """Where the images of a cache are made: on the cluster's nodes, or by so many threads here."""
         if self.settings.executor != "ray":

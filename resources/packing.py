@@ -6,7 +6,7 @@ from pathlib import Path
 # The parts of hnp_pipeline that prediction imports, and no more.
 PACKED = (
     "vocabulary", "errors", "progress", "schemas", "tables", "study",
-    "imaging", "training", "evaluation", "explanation", "prediction",
+    "imaging", "training", "evaluation", "explanation", "prediction", "fold_models",
 )  # fmt: skip
 _PACKAGES = Path(__file__).resolve().parent.parent
 SERVED = _PACKAGES / "resources" / "served_model.py"

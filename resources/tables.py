@@ -103,11 +103,13 @@ def describe(table: pa.Table) -> dict[str, Any]:
 
 
 def markdown(table: pa.Table) -> str:
-    """A small table as Markdown; text from data cannot break out of its cell."""
+    """A small table as Markdown; text from data cannot break out of its cell, nor become a link or a picture."""
+    from hnp_pipeline.report.markdown import text
 
     def cell(value: Any) -> str:
-        text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-        return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")[:40]
+        if value is None or isinstance(value, float):
+            return "" if value is None else f"{value:.4g}"
+        return text(str(value)[:40])
 
     columns = [[cell(v) for v in column.to_pylist()] for column in table.columns]
     lines = [table.column_names, ["---"] * table.num_columns, *zip(*columns, strict=True)]

@@ -99,7 +99,7 @@ class Tracking:
 
     def find(self, **identity: str) -> str | None:
         """The latest run with these tags (`kind="task"` is the tag `hnp.kind`), if there is one."""
-        text = " and ".join(f"tags.`hnp.{k}` = '{v}'" for k, v in identity.items())
+        text = " and ".join(f"tags.`{k}` = '{v}'" for k, v in _named(identity).items())
         found = self.client.search_runs(
             [self.experiment_id], text, max_results=1, order_by=["start_time DESC"]
         )
@@ -155,9 +155,8 @@ class Tracking:
             ending = {"task": "", "fold": f" fold {tags.get('fold')}", "evaluation": " test"}
             of = tags.get("task") or tags["collection"]
             name = f"{of} {tags['settings'][:6]}{ending.get(kind, f' {kind}')}"
-        named = {f"hnp.{k}": v for k, v in tags.items()}
         note = {"mlflow.note.content": f"{_NOTES[kind]} {NOTICE}", "mlflow.source.name": "hnp_pipeline"}
-        all_tags = {**named, **note, **code_tags(), **(others or {})}
+        all_tags = {**_named(tags), **note, **code_tags(), **(others or {})}
         return self.client.create_run(self.experiment_id, tags=all_tags, run_name=name).info.run_id
 
     @contextmanager
@@ -178,7 +177,7 @@ class Tracking:
         if last is None or self.client.get_run(last).info.status == "FINISHED":
             last = self._create(tags, where)
         else:
-            for key, value in {**{f"hnp.{k}": v for k, v in tags.items()}, **where, **code_tags()}.items():
+            for key, value in {**_named(tags), **where, **code_tags()}.items():
                 self.client.set_tag(last, key, value)
             self.client.update_run(last, status="RUNNING")  # last: `end_orphans` finds it by its tag
         with self._ending(last):
@@ -230,3 +229,8 @@ class Tracking:
                 )
         except sqlite3.DatabaseError:
             return True  # another layout
+
+
+def _named(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags under our names; MLflow's filters have no way to write an apostrophe, as in a collection's name."""
+    return {f"hnp.{k}": v.replace("'", "’") for k, v in tags.items()}

@@ -104,7 +104,7 @@ def _run(home: Home, run_id: str, partition: str | None, keys: list[dg.AssetKey]
             return False  # killed before this process held the lock: another command may be at work
         if project.study.compute.executor == "ray":
             return cluster.execute(instance, run_id, keys, partition, tags)
-        job = build_defs(project).resolve_implicit_global_asset_job_def()
+        job = build_defs(project=project).resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
             run_id=run_id,
             asset_selection=keys,

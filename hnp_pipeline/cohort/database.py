@@ -14,7 +14,8 @@ from hnp_pipeline.tables import replacing, require_table
 def build_database(tables: dict[str, Path], database: Path, threads: int | None = None) -> None:
     """Copy tables into a new database file that takes the place of `database`.
 
-    Who has the old file open keeps it; who opens it finds the old or the new one, whole.
+    Who has the old file open keeps it; who opens it finds the old or the new one, whole. What somebody wrote into the
+    old one is lost with it.
 
     Args:
         tables: name → Parquet file, any of schemas.TABLES; a file that is not there is left out, and so are the views
@@ -35,6 +36,8 @@ def build_database(tables: dict[str, Path], database: Path, threads: int | None 
             if _needs(query) <= set(present):
                 db.execute(f"CREATE VIEW {view} AS {query}")
                 db.execute(f"COMMENT ON VIEW {view} IS {_quoted(meaning)}")
+    # what a reader wrote beside the old file: DuckDB would refuse to open the new one with it
+    database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
 
 
 def _comment(db: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -124,14 +124,18 @@ def mend_cache(
     that the cache does not hold are left alone. Nothing where there is no finished cache.
 
     Raises:
-        StepError: a damaged image's picture is gone or no longer what it was, other code made the cache, or the disk
-            is full or fails.
+        StepError: a damaged image's picture is gone or no longer what it was, other code made the cache, its index is
+            damaged, or the disk is full or fails.
     """
     start = time.perf_counter()
     with _building(directory, report):
         if not (directory / settings.hash / "index.parquet").exists():
             return CacheSummary(0, 0, 0, 0, 0.0)
-        writer = CacheWriter(directory / settings.hash, settings.size)
+        writer = CacheWriter(directory / settings.hash, settings.size, go_on=False)
+        if not writer.committed:
+            raise StepError(
+                f"the index of the image cache of collection {directory.name} is damaged: materialise clahe_cache again"
+            )
         bad = writer.bad_rows()
         damaged = writer.done["sha256"].filter(pa.array(bad)).combine_chunks()
         todo = _unique(images.filter(pc.is_in(images["sha256"], damaged)))
@@ -155,11 +159,12 @@ def forget_images(directory: Path, sha256: pa.Array) -> None:
     with _only_builder(directory):
         for info in map(cache_info, folders(directory)):
             if info.settings is not None:
-                writer = CacheWriter(info.folder, info.settings.size)
-                committed, there = writer.committed, writer.done["sha256"]
-                stay = there.filter(pc.invert(pc.is_in(there, sha256)))
-                if _drop(writer, stay) and committed:
-                    writer.commit()
+                size = info.settings.size
+                seen = CacheWriter(info.folder, size, go_on=False)
+                if _without(seen, sha256):
+                    seen.commit()  # and what a killed builder left is gone
+                elif _without(CacheWriter(info.folder, size), sha256):
+                    CacheWriter(info.folder, size)  # the pixels that it left
 
 
 def _only_builder(directory: Path, report: Report = silent) -> AbstractContextManager[None]:
@@ -200,6 +205,12 @@ def _forget_elsewhere(directory: Path, settings: Imaging, listed: pa.ChunkedArra
             shutil.rmtree(info.folder)
         elif _drop(writer, listed):
             writer.commit()
+
+
+def _without(writer: CacheWriter, sha256: pa.Array) -> int:
+    """Drop these images; returns how many went."""
+    there = writer.done["sha256"]
+    return _drop(writer, there.filter(pc.invert(pc.is_in(there, sha256))))
 
 
 def _drop(writer: CacheWriter, listed: pa.ChunkedArray) -> int:

@@ -29,6 +29,10 @@ TAGS = [
     "GreenPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData", "PixelData",
 ]  # fmt: skip
+_DISPLAY = [
+    "RescaleIntercept", "RescaleSlope", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "VOILUTSequence",
+]  # fmt: skip
 
 
 def read_size(data: bytes) -> tuple[int, int]:
@@ -65,6 +69,7 @@ def decode(data: bytes) -> np.ndarray:
             ) from None
         raise damaged(Format.DICOM) from None
     try:
+        _drop_unusable(dataset)
         photometric = str(dataset.PhotometricInterpretation)
         if photometric == "PALETTE COLOR":
             frame = apply_color_lut(frame, dataset)
@@ -117,18 +122,29 @@ def _unpacked(runs: bytes, limit: int) -> int:
     return size
 
 
+def _drop_unusable(dataset: pydicom.Dataset) -> None:
+    """Take out what is there and says nothing: an empty rescaling, window or table, a window without a width."""
+    for name in _DISPLAY:
+        if name in dataset and dataset[name].is_empty:
+            del dataset[name]
+    window = ("WindowCenter", "WindowWidth")
+    if not all(name in dataset for name in window) or np.atleast_1d(dataset.WindowWidth)[0] <= 0:
+        for name in window:
+            dataset.pop(name, None)
+
+
 def _shown(frame: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
-    """Stored values through modality and VOI transformation to uint8."""
+    """Stored values through modality and VOI transformation to uint8; a VOI table goes before a window."""
     values = apply_modality_lut(frame, dataset)
-    # Where the window sends what lies below and above everything: the ends of its range.
-    with np.errstate(over="ignore"):
-        low, high = sorted(float(v) for v in apply_voi_lut(np.array([-(2**24), 2**24], np.int32), dataset))
-        windowed = "WindowCenter" in dataset or "VOILUTSequence" in dataset
-        if windowed and high > low:
-            values = apply_voi_lut(values, dataset)
-            scaled = (np.asarray(values, np.float32) - low) * (255 / (high - low))
-            shown: np.ndarray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-            return shown
+    if "VOILUTSequence" in dataset:
+        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
+        return _scaled(apply_voi_lut(values, dataset), 0, 2**bits - 1)
+    if "WindowCenter" in dataset:
+        with np.errstate(over="ignore"):
+            # where the window sends what lies below and above everything: the ends of its range
+            ends = apply_voi_lut(np.array([-(2**24), 2**24], np.int32), dataset)
+            if ends.max() > ends.min():
+                return _scaled(apply_voi_lut(values, dataset), float(ends.min()), float(ends.max()))
     least, most = values.min(), values.max()
     whole = least >= 0 and most < 2**16 and np.array_equal(values, frame)
     if whole:
@@ -138,3 +154,9 @@ def _shown(frame: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
         np.asarray(values, np.float32), np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U
     )
     return normal
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    scaled = (np.asarray(values, np.float32) - low) * (255 / (high - low))
+    shown: np.ndarray = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return shown

@@ -44,5 +44,13 @@ def cache_info(folder: Path) -> CacheInfo:
         images = read_index(folder / "index.parquet").num_rows
     except UNUSABLE:
         images = 0
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    return CacheInfo(folder, folder.parent.name, folder.name, settings, images, size)
+    return CacheInfo(
+        folder, folder.parent.name, folder.name, settings, images, sum(map(_size, folder.iterdir()))
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # a builder's, gone by now
+        return 0

@@ -27,14 +27,15 @@ class CacheWriter:
         code: what made their pixels (`version.pixel_code`).
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
-        """Find what is there, committed or left by a killed builder."""
+    def __init__(self, folder: Path, size: int, go_on: bool = True) -> None:
+        """Find what is there: what readers see, or, to `go_on` with, what a killed builder has left beyond it."""
         self.folder, self.size = folder, size
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         index, progress = self._read("index"), self._read("progress")
-        found = [table for table in (index, progress) if table is not None]
+        there = [table for table in (index, progress) if table is not None]
         if index is not None or not (folder / "index.parquet").exists():
-            self._remove_files(keep={_pixels(table) for table in found})  # a killed compaction's
+            self._remove_files(keep={_pixels(table) for table in there})  # a killed compaction's
+        found = there if go_on else there[: index is not None]
         if found:
             self.done = max(found, key=lambda table: (_generation(_pixels(table)), table.num_rows))
             self.committed, self.code = self.done is index, str(self.done.schema.metadata[b"code"].decode())

@@ -63,10 +63,15 @@ def find_collections(raw: Path) -> list[Collection]:
     A bad collection.toml does not stop the others: it stands in `problem`.
 
     Raises:
-        SettingsError: `raw` is no folder that can be read, or holds no collection.
+        SettingsError: `raw` is no folder that can be read, or holds no collection, or one whose name is no text.
     """
     try:
         folders = sorted(p for p in raw.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if garbled := [f.name for f in folders if _is_collection(f) and not _is_text(f.name)]:
+            shown = os.fsencode(garbled[0]).decode("utf-8", "replace")
+            raise SettingsError(
+                f"{raw} holds a collection whose folder's name is not UTF-8 ({shown}): rename it"
+            )
         found = [_opened_or_not(folder) for folder in folders if _is_collection(folder)]
     except OSError as error:
         raise SettingsError(f"the raw folder {raw} cannot be read: {error.strerror}") from None
@@ -215,3 +220,12 @@ def _look(entry: "os.DirEntry[str]") -> str:
     except OSError:  # a link to nowhere, or gone since
         return ": gone"
     return f": {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8, as archives packed in Korean code pages are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,6 +1,7 @@
 """Patients' pseudonyms: HMAC-SHA256 of the id under a key that stays in the home (design 10)."""
 
 import hashlib
+import hmac
 import os
 import secrets
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from hnp_pipeline.errors import SettingsError
-from hnp_pipeline.tables import sync_directory
+from hnp_pipeline.tables import sync_directory, write_text
 
 _BLOCK = 64  # bytes, SHA-256's
 _DIGITS = 32  # hex digits kept: 128 bits, so that a collision among a billion patients is one in 10^20
@@ -26,6 +27,29 @@ CREATE MACRO bare(id) AS regexp_replace(id, '^0+|\\.0$', '', 'g');
 -- Their pseudonym, where that is another.
 CREATE MACRO bare_key(person, bare_person) AS CASE WHEN bare_person <> person THEN keyed(bare_person) END;
 """
+
+
+def key_of(home: Path, given: str | None) -> bytes:
+    """A home's key, by `load_key` of its `pseudonym.key`; `pseudonym.check` sees to it that it stays the same.
+
+    Under another key the same patient would be two, one in development and one in the test set.
+
+    Raises:
+        SettingsError: as `load_key`; or it is not the key that the home's pseudonyms were made with.
+    """
+    path, check = home / "pseudonym.key", home / "pseudonym.check"
+    known = check.read_text("utf-8").strip() if check.exists() else None
+    lost = known and not (given and given.strip()) and not path.exists()
+    key = b"" if lost else load_key(path, given)
+    mark = hmac.new(key, b"hnp_pipeline pseudonym key", hashlib.sha256).hexdigest()[:16]
+    if known is None:
+        write_text(f"{mark}\n", check)
+    elif known != mark:
+        raise SettingsError(
+            f"this is not the pseudonym key that the tables in {home} were made with: set HNP_PSEUDONYM_KEY as it was "
+            "then, or leave it out if it was not set and bring back pseudonym.key; another key takes another home"
+        )
+    return key
 
 
 def load_key(path: Path, given: str | None) -> bytes:

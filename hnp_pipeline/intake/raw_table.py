@@ -1,5 +1,6 @@
 """A raw table in any of its forms: columns found by name, rows by number, every cell as text."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,15 +89,18 @@ class RawTable:
         return TableError(f"{self._where} {problem}; {self.found()}")
 
     def found(self) -> str:
-        """The columns there are, for a message; but if none is ours, the first row may be a patient's."""
+        """The columns there are, for a message; but where few are ours, the first row may hold what is a patient's."""
         ours = {_key(name) for name in (*OUR_COLUMNS, *self._theirs.values())}
         if ours.isdisjoint(self._keys) and self._names_columns:
             return f"none of its {len(self._header)} columns is ours"
         if ours.isdisjoint(self._keys):
             return f"none of the {len(self._header)} fields of its first row is our column: is it the header?"
         names = [" ".join(n.split())[:40] for n in self._header if n.strip()]
-        more = f" and {len(names) - 30} more" if len(names) > 30 else ""
-        return f"columns found: {', '.join(names[:30])}{more}"
+        known = [name for name in names if _key(name) in ours]
+        most = 2 * len(known) > len(names)
+        shown = [n for n in names if n in known or _is_name(n, most and len(names) > 2)][:30]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        return f"columns found: {', '.join(shown)}{more}"
 
     def rows(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """The rows that are not blank, in batches: `row` (int64), and these columns as text, null if blank.
@@ -184,3 +188,8 @@ def _blank(ours: pa.Table, batch: pa.Table) -> pa.Array:
 
 def _all(masks: Iterable[pa.Array]) -> pa.Array:
     return reduce(pc.and_, (m.combine_chunks() if isinstance(m, pa.ChunkedArray) else m for m in masks))
+
+
+def _is_name(text: str, of_header: bool) -> bool:
+    """Whether a text names a column rather than a patient; a row that is a header surely may name it in any letters."""
+    return not any(c.isdigit() for c in text) if of_header else re.fullmatch("[a-z_]+", text) is not None

@@ -34,6 +34,7 @@ def train_fold(
     report: Report = silent,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
     devices: int = 1,
+    pixels: str = "",
 ) -> FoldResult:
     """Train on the other folds, validate on `fold`, keep the best epoch in `directory`.
 
@@ -57,12 +58,16 @@ def train_fold(
         on_epoch: told what each epoch came to.
         devices: how many share each batch, a process each (`distributed`): GPUs, or processes of a CPU. The
             result is the same but for rounding. Under torchrun, every process calls this with 1.
+        pixels: a hash of the pictures' pixels: a training of others does not go on, and model.json says which.
 
     Raises:
         StepError: too few images; a loss that is not finite (NonFiniteError); memory or disk is full.
         SettingsError: the settings' weights or device cannot be had.
     """
-    job, kind = Job(images, examples, task, fold, training, imaging, directory), device_of(device).type
+    job, kind = (
+        Job(images, examples, task, fold, training, imaging, directory, pixels),
+        device_of(device).type,
+    )
     with checkpoints.writing_told(job.name, directory):
         directory.mkdir(parents=True, exist_ok=True)
     with _only_trainer(directory, report):

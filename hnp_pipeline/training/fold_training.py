@@ -42,6 +42,7 @@ class Job:
     training: study.Training
     imaging: study.Imaging
     directory: Path
+    pixels: str = ""
 
     @property
     def name(self) -> str:
@@ -88,7 +89,7 @@ class FoldTraining:
         self.examples_hash = tables.content_hash(examples)
         machine = (threads_of(threads), self.device.type, world.size)
         self.fingerprint = checkpoints.fingerprint(
-            training.hash, job.imaging.hash, *self.key, self.examples_hash, *machine
+            training.hash, job.imaging.hash, job.pixels, *self.key, self.examples_hash, *machine
         )
 
     def run_epoch(self) -> None:
@@ -263,6 +264,7 @@ class FoldTraining:
             "best_epoch": best,
             "history": [asdict(r) for r in self.history],
             "examples": self.examples_hash,
+            "pixels": self.job.pixels,
             "images": {"train": len(self.data.train), "validation": len(self.data.validation)},
             "predictions": tables.content_hash(predictions),
             "seconds": self.seconds,

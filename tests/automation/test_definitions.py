@@ -27,7 +27,9 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    return build_defs(resolve({}, home=tmp_path_factory.mktemp("home"), profile="tiny")).resolve_asset_graph()
+    return build_defs(
+        project=resolve({}, home=tmp_path_factory.mktemp("home"), profile="tiny")
+    ).resolve_asset_graph()
 
 
 def test_every_asset_says_what_it_is(graph):

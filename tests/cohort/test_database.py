@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -95,3 +97,14 @@ def test_every_table_can_be_copied_in(tmp_path: Path) -> None:
             assert found.names == [c.name for c in columns]
         for view in VIEWS:
             assert db.execute(f"FROM {view}").fetchall() == []
+
+
+def test_what_a_killed_reader_wrote_does_not_stop_the_next(tables: dict[str, Path], tmp_path: Path) -> None:
+    database = tmp_path / "hnp.duckdb"
+    build_database(tables, database)
+    scribble = "import duckdb, os, sys; db = duckdb.connect(sys.argv[1]); db.execute('CREATE TABLE scribble (a int)'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", scribble, database], check=True)
+    assert database.with_name("hnp.duckdb.wal").exists()
+    build_database(tables, database)
+    with duckdb.connect(database, read_only=True) as db:
+        assert ("scribble",) not in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()

@@ -154,7 +154,7 @@ def test_every_asset_is_materialised_and_every_run_succeeded(study):
             from hnp_pipeline.definitions import build_defs
             from hnp_pipeline.project import resolve
 
-            graph = build_defs(resolve({}, home=study.home)).resolve_asset_graph()
+            graph = build_defs(project=resolve({}, home=study.home)).resolve_asset_graph()
             missing = [
                 k for k in graph.get_all_asset_keys() if instance.get_latest_materialization_event(k) is None
             ]

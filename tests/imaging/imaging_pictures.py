@@ -94,6 +94,14 @@ def jpeg_declared(width: int, height: int) -> bytes:
     return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
 
 
+def voi_table(table: np.ndarray, first: int = 0) -> pydicom.Sequence:
+    """What stored values are shown as, from the value `first` on: 16 bits each."""
+    item = pydicom.Dataset()
+    item.add_new("LUTDescriptor", "US", [len(table), first, 16])
+    item.add_new("LUTData", "OW", np.rint(table).astype("<u2").tobytes())
+    return pydicom.Sequence([item])
+
+
 def dicom(
     pixels: np.ndarray, compress: str | None = None, implicit: bool = False, **elements: object
 ) -> bytes:

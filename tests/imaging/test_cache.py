@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from imaging_pictures import encoded, radiograph
 
 from hnp_pipeline.errors import StepError
@@ -32,6 +33,7 @@ from hnp_pipeline.imaging.clahe import prepare
 from hnp_pipeline.imaging.decoding import read_gray
 from hnp_pipeline.imaging.inspection import inspect_files
 from hnp_pipeline.imaging.store import SHEET
+from hnp_pipeline.imaging.writer import CacheWriter
 from hnp_pipeline.study import Imaging
 
 SETTINGS = Imaging(size=64)
@@ -382,3 +384,47 @@ def test_checksums_are_in_the_order_of_the_store(directory, images, tmp_path) ->
     store = ImageStore(caches, asked)
     pixels = store.gather(np.arange(40))
     assert store.checksums.tolist() == [zlib.crc32(picture) for picture in pixels]
+
+
+def half_done(directory: Path, images: pa.Table) -> None:
+    """A cache of 40 images of other code, whose making anew was killed after ten."""
+    build(directory, images)
+    made_by_other_code(directory)
+    writer = CacheWriter(directory / SETTINGS.hash, SETTINGS.size)
+    writer.begin_anew()
+    with writer.appending() as file:
+        os.write(file, b"\1" * 10 * SETTINGS.size**2)
+        writer.append(images["sha256"].to_pylist()[:10], np.zeros(10), np.zeros(10, bool))
+        writer.save_progress(file)
+
+
+def test_verifying_leaves_a_killed_builders_work_alone(directory, images) -> None:
+    half_done(directory, images)
+    assert build(directory, images, how=mend_cache) == (0, 40, 0)
+    assert len(ImageCache.open(directory, SETTINGS)) == 40
+    assert (directory / SETTINGS.hash / "progress.parquet").exists()
+
+
+@pytest.mark.parametrize("begun", [slice(0, 10), slice(30, 40)], ids=["in both", "among what readers see"])
+def test_forgotten_though_a_builder_was_killed(directory, images, begun) -> None:
+    half_done(directory, images)
+    gone = images["sha256"].combine_chunks()[begun]
+    forget_images(directory, gone)
+    opened = ImageCache.open(directory, SETTINGS)
+    assert len(opened) == len(opened.images) == 30 and (opened.find(gone) < 0).all()
+    names = {path.name for path in (directory / SETTINGS.hash).iterdir()}
+    assert "progress.parquet" not in names and len([n for n in names if n.endswith(".u8")]) == 1
+
+
+def test_forgotten_among_what_nobody_has_seen_yet(directory, images) -> None:
+    writer = CacheWriter(directory / SETTINGS.hash, SETTINGS.size)
+    (writer.folder / "settings.yaml").write_text(yaml.safe_dump(SETTINGS.model_dump(mode="json")))
+    with writer.appending() as file:
+        os.write(file, b"".join(bytes([i]) * SETTINGS.size**2 for i in range(10)))
+        writer.append(images["sha256"].to_pylist()[:10], np.zeros(10), np.zeros(10, bool))
+        writer.save_progress(file)
+    forget_images(directory, images["sha256"].combine_chunks()[3:4])
+    left = CacheWriter(writer.folder, SETTINGS.size)
+    assert left.done.num_rows == 9 and not left.committed
+    [pixels] = writer.folder.glob("*.u8")
+    assert bytes([3]) * 64 not in pixels.read_bytes()

@@ -4,8 +4,9 @@ import io
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
-from imaging_pictures import ARITHMETIC_JPEG, dicom, encoded, smooth, with_orientation, ycck
+from imaging_pictures import ARITHMETIC_JPEG, dicom, encoded, smooth, voi_table, with_orientation, ycck
 from PIL import Image, ImageOps
 
 from hnp_pipeline.imaging.decoding import decode_gray, read_gray
@@ -74,6 +75,41 @@ RIGHT = {
             WindowCenter=1020.5,
             WindowWidth=2041,
         ),
+        1,
+    ),
+    "DICOM with a table": (
+        dicom(WIDE**2 // 16, BitsStored=12, VOILUTSequence=voi_table(np.sqrt(np.arange(4096) * 16) * 257)),
+        1,
+    ),
+    "DICOM with a table that turns": (
+        dicom(4080 - WIDE * 16, BitsStored=12, VOILUTSequence=voi_table(np.linspace(65535, 0, 4096))),
+        1,
+    ),
+    "DICOM with a table from 1000 on, before a window": (
+        dicom(
+            1000 + WIDE,
+            BitsStored=12,
+            VOILUTSequence=voi_table(np.arange(256) * 257, first=1000),
+            WindowCenter=9,
+            WindowWidth=3,
+        ),
+        0,
+    ),
+    "DICOM with a window of nothing": (dicom(GRAY, WindowCenter=None, WindowWidth=None), 0),
+    "DICOM with half a window": (dicom(GRAY, WindowCenter=40), 0),
+    "DICOM with a window of no width": (dicom(GRAY, WindowCenter=40, WindowWidth=0), 0),
+    "DICOM with empty display": (
+        dicom(
+            GRAY,
+            RescaleSlope=None,
+            RescaleIntercept=None,
+            VOILUTFunction="",
+            VOILUTSequence=pydicom.Sequence([]),
+        ),
+        0,
+    ),
+    "DICOM with an empty function": (
+        dicom(1000 + 8 * WIDE, BitsStored=12, WindowCenter=2020.5, WindowWidth=2041, VOILUTFunction=""),
         1,
     ),
 }

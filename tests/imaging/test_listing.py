@@ -39,3 +39,11 @@ def test_listing_and_removing(tmp_path: Path) -> None:
     assert [c.hash for c in remove_old_caches(root, NOW.hash)] == [BEFORE.hash]
     assert [(c.collection, c.hash) for c in list_caches(root)] == [("first", NOW.hash), ("second", NOW.hash)]
     assert (root / "first" / NOW.hash / "images.u8").read_bytes() == before
+
+
+def test_what_is_gone_by_the_time_of_looking_has_no_size(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    build_cache(root / "first", listed(tmp_path / "films", 2), NOW, 1)
+    [before] = list_caches(root)
+    (before.folder / ".index.parquet.1.tmp").symlink_to(tmp_path / "gone")
+    assert list_caches(root) == [before]

@@ -132,3 +132,10 @@ def test_fingerprint_changes_with_what_was_delivered(tmp_path):
     (folder / "images" / "nowhere").symlink_to(folder / "missing")
     (folder / "images" / "\udcff.jpg").touch()  # a name that is not UTF-8
     assert changed()
+
+
+def test_a_folder_whose_name_is_no_text_is_told(tmp_path):
+    raw = _raw(tmp_path, "a/xrays.csv", "b/xrays.csv")
+    (raw / "b").rename(raw / os.fsdecode("한글".encode("cp949")))
+    with pytest.raises(SettingsError, match="name is not UTF-8"):
+        find_collections(raw)

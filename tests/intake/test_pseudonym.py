@@ -7,7 +7,7 @@ import pytest
 
 from hnp_pipeline.errors import SettingsError
 from hnp_pipeline.intake.database import private_database
-from hnp_pipeline.intake.pseudonym import load_key
+from hnp_pipeline.intake.pseudonym import key_of, load_key
 
 
 @pytest.mark.parametrize("key", [b"", b"short", b"k" * 64, b"longer than a block" * 9])
@@ -46,3 +46,28 @@ def test_an_unusable_key_file_is_told(tmp_path):
         load_key(tmp_path / "empty", None)
     with pytest.raises(SettingsError, match="cannot be read or made"):
         load_key(tmp_path / "empty" / "below a file", None)
+
+
+def test_a_home_keeps_to_its_key(tmp_path):
+    made = key_of(tmp_path, None)
+    assert key_of(tmp_path, made.decode()) == key_of(tmp_path, None) == made
+    for other in ("somewhat else", made.decode()[:-1]):
+        with pytest.raises(SettingsError, match="not the pseudonym key") as told:
+            key_of(tmp_path, other)
+        assert other not in str(told.value)
+
+
+def test_a_key_that_was_given_is_asked_for_again(tmp_path):
+    assert key_of(tmp_path, "given") == b"given"
+    with pytest.raises(SettingsError, match="set HNP_PSEUDONYM_KEY as it was then"):
+        key_of(tmp_path, None)
+    assert not (tmp_path / "pseudonym.key").exists()  # it would have been another
+    assert key_of(tmp_path, " given ") == b"given"
+    assert b"given" not in (tmp_path / "pseudonym.check").read_bytes()
+
+
+def test_a_lost_key_is_not_made_anew(tmp_path):
+    key_of(tmp_path, None)
+    (tmp_path / "pseudonym.key").unlink()
+    with pytest.raises(SettingsError, match=r"bring back pseudonym\.key"):
+        key_of(tmp_path, None)

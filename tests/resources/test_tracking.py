@@ -128,3 +128,11 @@ def test_a_home_that_was_moved_keeps_its_artifacts_and_writes_to_its_new_place(t
         assert Path(again.client.download_artifacts(run, "note.txt")).read_text() == "here"
     assert again.client.get_experiment(elsewhere).artifact_location == "/srv/artifacts"
     assert not (tmp_path / "before").exists()
+
+
+def test_a_collection_by_any_name_is_found_again(tracking):
+    for name in ("St. Mary's first", 'the "second"', "서울 \\ third", "100 %"):
+        tags = {"kind": "cache", "collection": name, "settings": "3f2a91aabbccddee"}
+        with tracking.alone("cache", tags) as run:
+            pass
+        assert tracking.find(kind="cache", collection=name) == run.id

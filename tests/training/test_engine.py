@@ -171,6 +171,7 @@ def test_another_trainings_checkpoint_is_not_used(small: Set, tiny: study.Traini
     assert _fold(small, tiny.model_copy(update={"learning_rate": 1e-3}), tmp_path).resumed_epochs == 0
     _interrupt(small, tiny, tmp_path)
     assert _fold(small, tiny, tmp_path, fold=2).resumed_epochs == 0
+    assert _fold(small, tiny, tmp_path, pixels="others").resumed_epochs == 0
     _interrupt(small, tiny, tmp_path)
     assert _fold(small, tiny, tmp_path).resumed_epochs == 1
 
