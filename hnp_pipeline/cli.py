@@ -189,11 +189,13 @@ def _predict(options: argparse.Namespace) -> int:
     device = Compute(study.compute).device()
     ensemble = Ensemble.load(project.home.task(options.task), study.evaluation, study.intake, device)
     found = ensemble.predict_patient(options.images, options.age, options.heatmaps, options.views)
-    print(f"{'level':8} {'probability':>11} {'threshold':>9} predicted")
+    by_vote = study.evaluation.decision == "majority"
+    print(f"{'level':8} {'probability':>11} {'threshold':>9} predicted{'  votes' if by_vote else ''}")
     for row in found:
         cut = "–" if row.threshold is None else f"{row.threshold:.4f}"
         decided = "–" if row.predicted is None else row.predicted
-        print(f"{row.level:8} {row.probability:11.6f} {cut:>9} {decided}")
+        votes = f"{'':9} {row.votes[0]} of {row.votes[1]}" if row.votes else ""
+        print(f"{row.level:8} {row.probability:11.6f} {cut:>9} {decided}{votes}")
     for flag, takes in (("age", ensemble.takes_age), ("views", ensemble.takes_views)):
         given = getattr(options, flag) is not None
         if takes != given:

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from hnp_pipeline.errors import SettingsError, StepError
-from hnp_pipeline.evaluation.ensemble import decisions, mean_threshold
+from hnp_pipeline.evaluation.ensemble import decisions, mean_threshold, votes
 from hnp_pipeline.evaluation.scores import Scores
-from hnp_pipeline.evaluation.thresholds import decide
 from hnp_pipeline.explanation.gradcam import gradcam
 from hnp_pipeline.explanation.overlays import heat_image, overlay
 from hnp_pipeline.fold_models import require_one_study
@@ -26,12 +25,17 @@ from hnp_pipeline.vocabulary import FOLDS, LEVEL_TITLES, NOTICE
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the ensemble says of one level of a patient. `threshold` and `predicted` are None where none could be had."""
+    """What the ensemble says of one level of a patient. `threshold` and `predicted` are None where none could be had.
+
+    Where the majority of the models decides, no one threshold does: `threshold` is None, and `votes` says how many of
+    the models say herniation, and how many have a threshold to say so by.
+    """
 
     level: str
     probability: float
     threshold: float | None
     predicted: int | None
+    votes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,10 @@ class Ensemble:
             StepError: the task has not been trained and cross-validated, or its models do not belong together.
         """
         if not (folder / "thresholds.parquet").exists():
-            raise StepError(f"no models of {folder.name} in {folder}: run the study first (hnp run)")
+            there = sorted(path.parent.name for path in folder.parent.glob("*/thresholds.parquet"))
+            others = " or ".join(f"--task {task}" for task in there)
+            todo = f"there are some for {others}" if there else "run the study first (hnp run)"
+            raise StepError(f"no models of {folder.name} in {folder}: {todo}")
         require_one_study(folder)
         models = [load_model(folder / f"fold={fold}", device) for fold in FOLDS]
         rows = read_table(folder / "thresholds.parquet", ["fold", "level", "threshold"]).to_pylist()
@@ -162,17 +169,20 @@ class Ensemble:
         answers = self._decided(of_patient)
         if heatmaps is not None:
             try:
-                self._write_heatmaps(pixels, of_image.mean(axis=0), ages, views, heatmaps)
+                self._write_heatmaps(pixels, self._decided(of_image), ages, views, heatmaps)
             except OSError as error:
                 raise SettingsError(f"no heat map can be written to {heatmaps}: {error.strerror}") from None
-        cuts = mean_threshold(self.thresholds)
         said, decided = answers.probability[0], answers.predicted[0]
+        by_vote = self.evaluation.decision == "majority"
+        cuts = np.full(len(said), np.nan) if by_vote else mean_threshold(self.thresholds)
+        ayes, voters = votes([self._scores(p) for p in of_patient], self.thresholds)
         return [
             Prediction(
                 level,
                 float(said[i]),
                 None if np.isnan(cuts[i]) else float(cuts[i]),
                 None if np.isnan(decided[i]) else int(decided[i]),
+                (int(ayes[0, i]), int(voters[0, i])) if by_vote else None,
             )
             for i, level in enumerate(self.levels)
         ]
@@ -195,9 +205,10 @@ class Ensemble:
         sums = np.add.reduceat(each[:, order], first, axis=1)
         return sums / np.bincount(code)[:, None], each
 
-    def _decided(self, of_patient: np.ndarray) -> Answers:
-        together = of_patient.mean(axis=0)
-        models = [self._scores(p) for p in of_patient]
+    def _decided(self, of_each: np.ndarray) -> Answers:
+        """Of patients, or of pictures, what each model says (models, n, levels) made one."""
+        together = of_each.mean(axis=0)
+        models = [self._scores(p) for p in of_each]
         rule = self.evaluation.decision
         return Answers(together, decisions(models, self.thresholds, self._scores(together), rule))
 
@@ -224,13 +235,14 @@ class Ensemble:
     def _write_heatmaps(
         self,
         pixels: Pixels,
-        probability: np.ndarray,
+        of_image: Answers,
         ages: np.ndarray | None,
         views: Views | None,
         directory: Path,
     ) -> None:
         import cv2
 
+        probability, decided = of_image.probability, of_image.predicted
         n, k = probability.shape
         positions, units = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
         heats = gradcam(
@@ -241,7 +253,6 @@ class Ensemble:
             None if ages is None else ages[positions],
             views=None if views is None else np.array(views, object)[positions],
         )
-        decided = decide(probability, mean_threshold(self.thresholds))
         for heat, i, j in zip(heats, positions, units, strict=True):
             picture = pixels.array[i]
             said = {1.0: "herniation", 0.0: "no herniation"}.get(float(decided[i, j]), "no decision")

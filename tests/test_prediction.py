@@ -1,5 +1,7 @@
 """`hnp predict`: several pictures as one patient, what is refused, heat maps, and how it ends."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -117,7 +119,55 @@ def test_wrong_usage(predict, film, arguments, words):
 
 def test_no_models_of_that_task(predict, film):
     code, told = predict(film[0], "--task", "presence")
-    assert code == 1 and "run the study first" in told and len(told.splitlines()) == 1
+    assert code == 1 and "no models of presence" in told and "--task level" in told
+    assert "run the study" not in told and len(told.splitlines()) == 1
+
+
+def test_no_models_at_all(film, tmp_path, capsys):
+    assert main(["predict", str(film[0]), "--home", str(tmp_path)]) == 1
+    assert "run the study first (hnp run)" in capsys.readouterr().err
+
+
+def split(small_home, film):
+    """Thresholds by which one model of four says herniation at each level, while their mean says it, too."""
+    ensemble = Ensemble.load(small_home / "models" / "level", Evaluation(decision="majority"), Intake())
+    of_patient, _ = ensemble._by_patient(ensemble.pixels_of(film[:1]), np.zeros(1, np.int64), None, None)
+    cuts = of_patient[:, 0] + 0.01
+    cuts[0] = of_patient[0, 0] - 0.2
+    return replace(ensemble, thresholds=cuts)
+
+
+def test_the_majority_decides_by_votes_and_by_no_threshold(small_home, film):
+    ensemble = split(small_home, film)
+    by_mean = replace(ensemble, evaluation=Evaluation()).predict_patient(film[:1])
+    assert all(p.predicted == 1 and p.threshold < p.probability and p.votes is None for p in by_mean)
+    found = ensemble.predict_patient(film[:1])
+    assert [(p.votes, p.predicted, p.threshold) for p in found] == [((1, 4), 0, None)] * 5
+
+
+def test_heat_maps_are_captioned_by_the_rule_that_decides(small_home, film, tmp_path, monkeypatch):
+    captions = []
+    monkeypatch.setattr(
+        "hnp_pipeline.prediction.overlay",
+        lambda picture, heat, words, *rest: captions.append(words) or picture,
+    )
+    split(small_home, film).predict_patient(film[:1], heatmaps=tmp_path / "heat")
+    assert len(captions) == 5 and all("model: no herniation" in words for words in captions)
+
+
+def test_the_table_of_a_majority_shows_votes(small_home, film, tmp_path, capsys):
+    profile = tmp_path / "majority.yaml"
+    profile.write_text("evaluation: {decision: majority}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HNP_PROFILE", str(profile))
+        assert main(["predict", str(film[0]), "--home", str(small_home)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["level", "probability", "threshold", "predicted", "votes"]
+    shown = {r[0]: r[1:] for r in rows if r[0] in LEVELS}
+    for probability, threshold, predicted, ayes, of, voters in shown.values():
+        assert 0 < float(probability) < 1 and threshold == "–" and of == "of"
+        assert int(predicted) == (2 * int(ayes) > int(voters))
+    assert shown["l1_2"][-1] == "3" and shown["l4_5"][-1] == "4"  # one model has no threshold there
 
 
 def test_an_age_that_the_model_does_not_take_is_said(predict, film):

@@ -49,6 +49,11 @@ def decisions(
     """
     if rule == "mean_threshold":
         return decide(together.probability, mean_threshold(thresholds))
-    votes = np.stack([decide(m.probability, t) for m, t in zip(models, thresholds, strict=True)])
-    voters = (~np.isnan(votes)).sum(axis=0)
-    return np.where(voters > 0, np.nansum(votes, axis=0) * 2 > voters, np.nan)
+    ayes, voters = votes(models, thresholds)
+    return np.where(voters > 0, ayes * 2 > voters, np.nan)
+
+
+def votes(models: Sequence[Scores], thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each example and level, how many models say positive, and how many have a threshold to say so by."""
+    said = np.stack([decide(m.probability, t) for m, t in zip(models, thresholds, strict=True)])
+    return np.nansum(said, axis=0).astype(np.int64), (~np.isnan(said)).sum(axis=0)
