@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from assets import lineage
 from assets.common import INTAKE, OWNERS, Holds, code_version, logged, tags, told, verdict
-from assets.training import development_version, same_study
+from assets.runs import run_behind
+from assets.training import same_study
 from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import TOLERATES
 from hnp_pipeline.project import Project
@@ -97,11 +98,14 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         counts = rows.group_by("level").aggregate([([], "count_all")]).rename_columns(["level", "pairs"])
         sheet = directory / "contact_sheet.jpg"
         shown = study.report.pictures and sheet.exists()
-        identity = {"settings": study.hash, "development_set": development_version(context)}
-        if run := tracking.run_of(kind="evaluation", task=task, **identity):
+        if run := run_behind(context, tracking, [task, "test_evaluation"]):
             run.table(_by_patient(rows, examples), "gradcam")
             if shown:
                 run.artifact(sheet)
+        else:
+            context.log.warning(
+                "the MLflow run of the test evaluation is gone: it gets no table of heat maps"
+            )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content_hash(rows)),
             metadata=tables.write(rows, folder / "gradcam.parquet")

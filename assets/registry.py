@@ -76,6 +76,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(content),
             metadata={
+                "mlflow_run": dg.MetadataValue.url(tracking.link(registry.run_of(version))),
                 "model": registry.name,
                 "version": version,
                 "newly_registered": new,

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pyarrow.parquet import read_metadata, read_schema
 
 from assets.common import INTAKE, OWNERS, Holds, tags, told, verdict
+from assets.runs import run_behind
 from assets.training import development_version
 from hnp_pipeline import schemas
 from hnp_pipeline.automation.planner import GATHERS, TOLERATES
@@ -51,6 +52,7 @@ _FROM_TASKS = {
     "level_lead": ["validation_level_lead", "test_level_lead"],
 }
 _FROM_PARTS = ["comparisons", "localisation"]
+_RUNS = {"task": "cross_validation", "evaluation": "test_evaluation", "model": "registered_model"}
 
 
 def build(study: Study) -> list[dg.AssetsDefinition]:
@@ -155,12 +157,11 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
 def facts(context: dg.AssetExecutionContext, project: Project, tracking: Tracking) -> dict[str, Any]:
     """What the report says of how it was made."""
     known = roles(project.home)
-    identity = {"settings": project.study.hash, "development_set": development_version(context)}
     runs = [
-        {"task": t, "name": f"{t} ({kind})", "url": tracking.link(found)}
+        {"task": t, "name": f"{t} ({kind})", "url": run.link}
         for t in project.study.tasks
-        for kind in ("task", "evaluation", "model")
-        if (found := tracking.find(kind=kind, task=t, **identity))
+        for kind, step in _RUNS.items()
+        if (run := run_behind(context, tracking, [t, step]))
     ]
     cohort = read_table(project.home.table("cohort"))
     changing = changing_patients(cohort).filter(pc.field("level") == "hnp")["changing"]
@@ -181,7 +182,7 @@ def facts(context: dg.AssetExecutionContext, project: Project, tracking: Trackin
         },
         "git": checkout.describe(),
         "settings_hash": project.study.hash,
-        "development_set": identity["development_set"],
+        "development_set": development_version(context),
         "mlflow": runs,
         "roles": {c: role.value for c, role in known.items()},
         "label_disagreements": pc.sum(changing).as_py() or 0,

@@ -19,6 +19,7 @@ from assets.common import (
     verdict,
 )
 from assets.epochs import Epochs
+from assets.runs import folds_behind
 from hnp_pipeline import schemas, vocabulary
 from hnp_pipeline.cohort.examples import by_content
 from hnp_pipeline.fold_models import described, require_one_study
@@ -180,6 +181,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             curves = roc(roc_curves(predictions))
             run.picture(curves, "roc_validation")
             run.text(dump_study(study), "study.yaml")
+            run.note(folds_behind(context, tracking, task))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(
                 content_hash(pa.table({"of": [content_hash(t) for t in (predictions, thresholds, metrics)]}))
@@ -240,7 +242,10 @@ def same_study(project: Project, task: str) -> bool:
 
 
 def spread(metrics: pa.Table, task: str) -> dict[str, float]:
-    """The standard deviation over folds of the AUC by image (or patient, where the task answers for one), by level."""
+    """The sample standard deviation over folds of the AUC by image (by patient where the task answers for one), by level.
+
+    None of a single fold.
+    """
     field = pc.field
     rows = metrics.filter(
         (field("unit") == vocabulary.unit(task))
@@ -248,10 +253,11 @@ def spread(metrics: pa.Table, task: str) -> dict[str, float]:
         & (field("metric") == "auc")
         & field("value").is_valid()
     )
-    by_level = rows.group_by("level").aggregate([("value", "stddev")])
+    by_level = rows.group_by("level").aggregate([("value", "stddev", pc.VarianceOptions(ddof=1))])
     return {
         f"validation_auc_{k}_sd": v
         for k, v in zip(by_level["level"].to_pylist(), by_level["value_stddev"].to_pylist(), strict=True)
+        if v is not None
     }
 
 

@@ -88,6 +88,10 @@ class Registry:
         found = self.tracking.client.search_model_versions(text)
         return str(max(int(v.version) for v in found)) if found else None
 
+    def run_of(self, version: str) -> str:
+        """The id of the MLflow run that registered a version."""
+        return self.tracking.client.get_model_version(self.name, version).run_id or ""
+
     def register(self, run: TrackedRun, content: str, validation: pa.Table, tags: Mapping[str, str]) -> str:
         """Log the models with the run and register them; returns the version.
 
@@ -143,9 +147,9 @@ class Registry:
             f"{opening(card)}\n\n{_CONTRACT}\n\nThe whole card: `{_CARD}` among this run's artifacts."
         )
         client.update_model_version(self.name, version, description)
-        run = client.get_model_version(self.name, version).run_id
+        run = self.run_of(version)
         for name, text in ((_CARD, card), ("data_card.md", data_card)):
-            client.log_text(run or "", text, name)
+            client.log_text(run, text, name)
 
     def contest(self, version: str, validation: pa.Table) -> tuple[str, Succession]:
         """Let a version take the alias `champion` if it may; returns the champion's version and the verdict."""

@@ -58,6 +58,12 @@ class TrackedRun:
         tags = [InputTag("mlflow.data.context", used_for), InputTag("hnp.version", version)]
         self.tracking.client.log_inputs(self.id, [DatasetInput(dataset, tags)])
 
+    def note(self, words: str) -> None:
+        """Add a sentence to the run's description, unless it says so already; Markdown."""
+        said = self.tracking.client.get_run(self.id).data.tags.get("mlflow.note.content", "")
+        if words not in said:
+            self.tracking.client.set_tag(self.id, "mlflow.note.content", f"{said} {words}".lstrip())
+
     def steps(self, metric: str) -> set[int]:
         """The steps at which a figure stands already: a run that goes on does not log them again."""
         return {m.step for m in self.tracking.client.get_metric_history(self.id, metric)}

@@ -105,10 +105,16 @@ class Tracking:
         )
         return found[0].info.run_id if found else None
 
-    def run_of(self, **identity: str) -> TrackedRun | None:
-        """What `find` finds, to add to; it stays as it ended."""
-        found = self.find(**identity)
-        return TrackedRun(self, found) if found else None
+    def at(self, link: str) -> TrackedRun | None:
+        """The run at an address that `link` once gave, to add to; it stays as it ended. None where it was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = link.partition("/runs/")[2].partition("?")[0]
+        try:
+            there = self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException:
+            return None
+        return TrackedRun(self, run_id) if there else None
 
     def parent(self, task: str, settings: str, development_set: str) -> str:
         """The task's parent run for these settings and this development set; made if need be."""
