@@ -40,10 +40,32 @@ class Comparison:
     waiting: str = ""
 
     @property
-    def compared(self) -> list[bool]:
-        """For every figure that can be compared: does the paper's value lie inside our interval?"""
-        cells = (cell for row in self.rows for cell in row.cells)
-        return [cell.inside for cell in cells if cell.inside is not None]
+    def compared(self) -> list[Cell]:
+        """The figures of which one can ask whether the paper's value lies inside our interval.
+
+        Where the same value of the paper stands beside a figure per patient and one per image, that per patient.
+        """
+        cells = [cell for row in self.rows for cell in row.cells if cell.paper is not None]
+        unit = "patient" if any(cell.key.unit == "patient" for cell in cells) else "image"
+        return [cell for cell in cells if cell.key.unit == unit and cell.inside is not None]
+
+
+class Agreement(NamedTuple):
+    """How many of the paper's values can be compared and lie inside our interval; and of those not marked †."""
+
+    figures: int
+    inside: int
+    reliable: int
+    reliable_inside: int
+
+
+def agreement(compared: Iterable[Comparison]) -> Agreement:
+    """Counted over tables."""
+    cells = [cell for table in compared for cell in table.compared]
+    reliable = [cell for cell in cells if not cell.reason]
+    return Agreement(
+        len(cells), sum(bool(c.inside) for c in cells), len(reliable), sum(bool(c.inside) for c in reliable)
+    )
 
 
 def tables(metrics: Metrics, tasks: Iterable[str], waiting: str) -> list[Comparison]:

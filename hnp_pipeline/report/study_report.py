@@ -71,7 +71,6 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
     waiting = "" if Split.TEST.value in overview else "Waiting for a test collection."
     tasks = study.tasks
     compared = comparison.tables(metrics, tasks, waiting)
-    judged = [inside for table in compared for inside in table.compared]
     headlines, differences, levels = (
         _headlines(metrics, tasks),
         paired.differences(source, tasks),
@@ -92,7 +91,7 @@ def _context(source: Source, study: Study, facts: dict[str, Any], home: Path) ->
         "headlines": headlines,
         "doubtful": _doubtful(headlines, differences, levels),
         "compared": compared,
-        "inside": (sum(judged), len(judged)),
+        "agreement": comparison.agreement(compared),
         "characteristics": population.characteristics(source),
         "deliveries": population.deliveries(source, facts.get("roles") or {}),
         "folds": population.fold_table(source),
