@@ -436,6 +436,22 @@ def test_says_what_it_is_not_and_what_only_authors_can_say(page):
     assert checklist.count("authors") > 5 and checklist.count("in this report") > 15
 
 
+def test_the_checklist_denies_nothing_that_is_there(page, tmp_path):
+    def rows(shown):
+        lines = shown.of("section", id="checklist")[0][1].split("\n")
+        return {
+            topic: " ".join(line for line in lines if topic in line)
+            for topic in ("Heterogeneity", "Fairness")
+        }
+
+    assert "not in this report" not in page.of("section", id="checklist")[0][1]
+    assert page.of("div", id="groups-level-auc")
+    assert re.search(r"12f\W*Heterogeneity.*in this report\W*Who it works for", rows(page)["Heterogeneity"])
+    assert re.search(r"Fairness.*partly\W*Who it works for", rows(page)["Fairness"])
+    write_empty(tmp_path / "tables")
+    assert "waiting for a test set" in rows(render(tmp_path, Study(), {}))["Heterogeneity"]
+
+
 def test_provenance_is_shown(page):
     shown = page.of("section", id="provenance")[0][1]
     for value in (
