@@ -26,6 +26,7 @@ from hnp_pipeline.tables import content_hash, content_hash_of, read_table
 from hnp_pipeline.vocabulary import ALL, HNP
 from resources import checkout
 from resources.compute import reserved
+from resources.erasure import forget_sheets
 from resources.tables import Tables, markdown
 from resources.tracking import Tracking
 
@@ -137,6 +138,8 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
         from hnp_pipeline.report.study_report import write_report
 
         home = project.home
+        if not study.report.pictures and (removed := forget_sheets(home)):
+            context.log.info(f"report.pictures is off: {removed} contact sheets removed from MLflow")
         with told():
             write_report(
                 home.root / "tables", study, facts(context, project, tracking), home.root, home.report

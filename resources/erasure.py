@@ -1,5 +1,7 @@
 """What a home keeps of patients who withdrew, beyond the tables that every run writes anew: found and taken out.
 
+And pictures in MLflow, where the study does not want them there.
+
 Old MLflow runs keep predictions by patient, so that runs can be compared; collections that are gone keep their typed
 rows and pixels; a task that the study no longer has keeps its folder. Every other file is made again without them.
 """
@@ -44,6 +46,14 @@ def forget(home: Home, withdrawn: pa.Table, tasks: Collection[str]) -> int:
             if path.is_relative_to(home.root / "models") and (task := _task(home, path)) not in tasks:
                 shutil.rmtree(home.gradcam(task), ignore_errors=True)
     return len(changed)
+
+
+def forget_sheets(home: Home) -> int:
+    """Remove the contact sheets that MLflow runs hold, from before `report.pictures` was turned off; how many."""
+    sheets = sorted((home.mlflow / "artifacts").rglob(_SHEET))
+    for sheet in sheets:
+        sheet.unlink(missing_ok=True)
+    return len(sheets)
 
 
 def _pictures(home: Home, withdrawn: pa.Table) -> pa.Array:

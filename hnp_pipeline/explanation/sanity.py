@@ -19,9 +19,9 @@ class Likeness:
 
     Attributes:
         randomised: which layers had fresh weights: `classifier`, or `network` (all of them).
-        rank_correlation: mean of Spearman's ρ; a map without any structure counts 0.
+        rank_correlation: mean of Spearman's ρ; a map of fresh weights without any structure counts 0.
         ssim: mean structural similarity (Wang et al. 2004) of the maps at 64 x 64.
-        pairs: how many pairs of picture and output.
+        pairs: how many pairs of picture and output had a trained map with some structure.
     """
 
     randomised: str
@@ -38,19 +38,27 @@ class Verdict:
         changed: fresh weights in all layers give other maps: their rank correlation lies below `limit`.
         limit: what `rank_correlation` is held against.
         likenesses: with fresh weights in the classifier, and in all layers.
+        empty: how many of the trained network's maps are the same everywhere: they cannot be asked. Where all are,
+            nothing has been shown.
     """
 
     changed: bool
     limit: float
     likenesses: tuple[Likeness, ...]
+    empty: int = 0
 
     def __str__(self) -> str:
+        if not self.likenesses:
+            return f"all {self.empty} heat maps are empty: they show nothing of the model"
         told = "; ".join(
             f"fresh {x.randomised}: rank correlation {x.rank_correlation:.2f}, SSIM {x.ssim:.2f}"
             for x in self.likenesses
         )
         words = "depend on the weights" if self.changed else "hardly depend on the weights"
-        return f"the heat maps {words} ({told}; {self.likenesses[0].pairs} pairs, limit {self.limit})"
+        left_out = f", {self.empty} empty maps left out" if self.empty else ""
+        return (
+            f"the heat maps {words} ({told}; {self.likenesses[0].pairs} pairs{left_out}, limit {self.limit})"
+        )
 
 
 def randomisation_test(
@@ -74,6 +82,11 @@ def randomisation_test(
         batch_size: pictures at a time.
     """
     trained = gradcam([model], images, positions, outputs, batch_size=batch_size)
+    structured = np.ptp(trained.reshape(len(trained), -1), axis=1) > 0
+    empty = int((~structured).sum())
+    if not structured.any():
+        return Verdict(False, limit, (), empty)
+    trained, positions, outputs = trained[structured], positions[structured], outputs[structured]
     likenesses = []
     for part, network in _randomised(model, seed).items():
         other = replace(model, network=network)
@@ -86,7 +99,7 @@ def randomisation_test(
                 len(trained),
             )
         )
-    return Verdict(likenesses[-1].rank_correlation < limit, limit, tuple(likenesses))
+    return Verdict(likenesses[-1].rank_correlation < limit, limit, tuple(likenesses), empty)
 
 
 def _randomised(model: FoldModel, seed: int) -> dict[str, Network]:

@@ -84,7 +84,7 @@ def test_interval_leaves_out_draws_without_a_value_until_they_are_too_many() -> 
 
 
 def test_intervals_hold_the_true_auc() -> None:
-    """A short form of benchmarks/statistics.py: 200 repetitions, clusters, 100 patients of each class."""
+    """A short form of benchmarks/intervals.py: 200 repetitions, clusters, 100 patients of each class."""
     rng = np.random.default_rng(5)
     label, patient = np.repeat([1, 0], 100), np.arange(200)
     held = 0

@@ -11,7 +11,11 @@ def test_fresh_weights_change_the_maps(make_model, store) -> None:
     verdict = randomisation_test(model, store, np.arange(11), np.arange(11) % 5, seed=3)
     assert verdict.changed
     assert [x.randomised for x in verdict.likenesses] == ["classifier", "network"]
-    assert all(-1 <= x.rank_correlation < 0.5 and x.ssim < 0.9 and x.pairs == 11 for x in verdict.likenesses)
+    assert verdict.empty < 6  # of a network that was never trained
+    pairs = 11 - verdict.empty
+    assert all(
+        -1 <= x.rank_correlation < 0.5 and x.ssim < 0.9 and x.pairs == pairs for x in verdict.likenesses
+    )
     assert "depend on the weights" in str(verdict)
 
 
@@ -26,6 +30,25 @@ def test_maps_that_ignore_the_weights_are_found_out(make_model, store, monkeypat
     assert verdict.likenesses[1].rank_correlation == pytest.approx(1)
     assert verdict.likenesses[1].ssim == pytest.approx(1)
     assert "hardly" in str(verdict)
+
+
+def test_empty_maps_show_nothing(make_model, store, monkeypatch) -> None:
+    """Of a network whose gradients died: maps of zeros are unlike any other, which is no change."""
+    model, empty = make_model(), 11
+    dead = id(model.network)
+
+    def maps(models, images, positions, outputs, batch_size):
+        heats = np.random.default_rng(id(models[0].network)).random((len(positions), 8, 8))
+        if id(models[0].network) == dead:
+            heats[:empty] = 0
+        return heats
+
+    monkeypatch.setattr("hnp_pipeline.explanation.sanity.gradcam", maps)
+    verdict = randomisation_test(model, store, np.arange(11), np.zeros(11, int))
+    assert not verdict.changed and str(verdict).startswith("all 11 heat maps are empty")
+    empty = 4
+    verdict = randomisation_test(model, store, np.arange(11), np.zeros(11, int))
+    assert verdict.changed and verdict.likenesses[1].pairs == 7 and "4 empty maps left out" in str(verdict)
 
 
 def test_rank_correlation_is_spearmans() -> None:

@@ -125,6 +125,12 @@ def test_thresholds_baseline_groups_and_models_are_those_of_their_tables(home, m
     assert "version 7 (the champion)" in opening(card) and STUDY.training.hash in card
 
 
+def test_the_data_card_says_what_stays_of_a_patient_who_withdraws(made):
+    card = made["data_card.md"]
+    assert "gone from every" not in card
+    assert "exclusions keeps the pseudonym" in card and "until they are deleted" in card
+
+
 def test_the_data_cards_counts_are_the_cohorts(home, made):
     cohort = tables.read_table(home / "tables/cohort.parquet").to_pandas()
     dev = cohort[cohort["split"] == "development"]

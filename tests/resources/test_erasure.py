@@ -13,7 +13,7 @@ from hnp_pipeline.imaging.cache import ImageCache, build_cache
 from hnp_pipeline.imaging.inspection import inspect_files
 from hnp_pipeline.study import Imaging
 from hnp_pipeline.tables import read_table, write_table
-from resources.erasure import forget
+from resources.erasure import forget, forget_sheets
 
 GONE, STAYS = "a" * 32, "b" * 32
 SETTINGS = [Imaging(size=32), Imaging(size=48)]  # today's, and those of an old cache
@@ -81,6 +81,15 @@ def test_rows_pixels_and_pictures_go_and_the_others_stay(home):
     assert not (run / "contact_sheet.jpg").exists()
     assert not home.gradcam("given_up").exists()
     assert home.gradcam("level").exists()  # made again by its own step
+
+
+def test_without_pictures_no_mlflow_run_keeps_a_sheet_and_the_home_its_own(home):
+    home, _ = home
+    assert forget_sheets(home) == 1
+    assert [p for p in home.root.rglob("contact_sheet.jpg") if home.mlflow in p.parents] == []
+    assert (home.gradcam("level") / "contact_sheet.jpg").exists()
+    assert (home.mlflow / "artifacts" / "run" / "test_predictions.parquet").exists()
+    assert forget_sheets(home) == 0
 
 
 def test_again_it_finds_nothing_and_where_nobody_withdrew_it_looks_at_nothing(home):
