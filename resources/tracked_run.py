@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as csv
 
+from hnp_pipeline.vocabulary import NOTICE
+
 if TYPE_CHECKING:
     from resources.tracking import Tracking
 
@@ -59,10 +61,10 @@ class TrackedRun:
         self.tracking.client.log_inputs(self.id, [DatasetInput(dataset, tags)])
 
     def note(self, words: str) -> None:
-        """Add a sentence to the run's description, unless it says so already; Markdown."""
+        """Say something more in the run's description, in place of what was said last; Markdown."""
         said = self.tracking.client.get_run(self.id).data.tags.get("mlflow.note.content", "")
-        if words not in said:
-            self.tracking.client.set_tag(self.id, "mlflow.note.content", f"{said} {words}".lstrip())
+        kept = said.partition(NOTICE)[0] + NOTICE  # with which every description ends at first
+        self.tracking.client.set_tag(self.id, "mlflow.note.content", f"{kept} {words}")
 
     def steps(self, metric: str) -> set[int]:
         """The steps at which a figure stands already: a run that goes on does not log them again."""
