@@ -30,6 +30,7 @@ from hnp_pipeline.imaging.radiographs import RadiographFiles, write_radiographs
 from hnp_pipeline.intake.collection import TABLES_IN, open_collection
 from hnp_pipeline.intake.delivery import open_delivery
 from hnp_pipeline.intake.leading_zeros import leading_zero_warning
+from hnp_pipeline.intake.pseudonym import key_of
 from hnp_pipeline.intake.withdrawn import read_withdrawn
 from hnp_pipeline.phantom.export import write_phantom
 from hnp_pipeline.prediction import Ensemble
@@ -240,3 +241,10 @@ def test_weights_to_start_from(planted, tmp_path, monkeypatch):
     shipped = study.Training(backbone="tf_efficientnet_lite0", weights=study.Weights(source="package"))
     with pytest.raises((pickle.UnpicklingError, RuntimeError)):  # the package is code, and trusted
         packaged(shipped)
+
+
+def test_the_mark_by_which_a_home_knows_its_key(planted, tmp_path):
+    key_of(tmp_path / "home", "given")
+    planted(tmp_path / "home" / "pseudonym.check.txt")
+    with pytest.raises(SettingsError, match="not the pseudonym key"):
+        key_of(tmp_path / "home", "given")

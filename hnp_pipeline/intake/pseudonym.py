@@ -30,15 +30,15 @@ CREATE MACRO bare_key(person, bare_person) AS CASE WHEN bare_person <> person TH
 
 
 def key_of(home: Path, given: str | None) -> bytes:
-    """A home's key, by `load_key` of its `pseudonym.key`; `pseudonym.check` sees to it that it stays the same.
+    """A home's key, by `load_key` of its `pseudonym.key`; `pseudonym.check.txt` sees to it that it stays the same.
 
     Under another key the same patient would be two, one in development and one in the test set.
 
     Raises:
         SettingsError: as `load_key`; or it is not the key that the home's pseudonyms were made with.
     """
-    path, check = home / "pseudonym.key", home / "pseudonym.check"
-    known = check.read_text("utf-8").strip() if check.exists() else None
+    path, check = home / "pseudonym.key", home / "pseudonym.check.txt"
+    known = check.read_bytes().strip().decode("ascii", "replace") if check.exists() else None
     lost = known and not (given and given.strip()) and not path.exists()
     key = b"" if lost else load_key(path, given)
     mark = hmac.new(key, b"hnp_pipeline pseudonym key", hashlib.sha256).hexdigest()[:16]

@@ -63,7 +63,7 @@ def test_a_key_that_was_given_is_asked_for_again(tmp_path):
         key_of(tmp_path, None)
     assert not (tmp_path / "pseudonym.key").exists()  # it would have been another
     assert key_of(tmp_path, " given ") == b"given"
-    assert b"given" not in (tmp_path / "pseudonym.check").read_bytes()
+    assert b"given" not in (tmp_path / "pseudonym.check.txt").read_bytes()
 
 
 def test_a_lost_key_is_not_made_anew(tmp_path):
