@@ -1,4 +1,4 @@
-"""Shrinking by area: OpenCV's INTER_AREA bit for bit, in half its time where the factor is no whole number."""
+"""Shrinking by area: OpenCV's INTER_AREA bit for bit, in two thirds of its time where the factor is no whole number."""
 
 from functools import lru_cache
 from typing import NamedTuple
