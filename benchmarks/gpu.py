@@ -24,9 +24,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmarks.training import ArrayStore, cached, table
+from benchmarks.training import cached, table
 from hnp_pipeline import study
 from hnp_pipeline.errors import StepError
+from hnp_pipeline.prediction import Pixels
 from hnp_pipeline.progress import silent
 from hnp_pipeline.training.backbone import timm
 from hnp_pipeline.training.batches import Feeder, Images, epoch_order
@@ -70,7 +71,7 @@ def main() -> None:
     examples = table(pixels, options.batch, rng)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        memory = ArrayStore(pixels)
+        memory = Pixels(pixels)
         cache = cached(folder / "cache", pixels, options.size, examples["sha256"].to_pylist())
         engine = partial(trained, options, examples, folder)
         measures: dict[str, Callable[[], Figures]] = {

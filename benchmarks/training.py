@@ -28,25 +28,13 @@ from torch.utils.data import DataLoader, Dataset
 from hnp_pipeline import study
 from hnp_pipeline.imaging.store import ImageCache, ImageStore, map_pixels, read_index
 from hnp_pipeline.imaging.writer import CacheWriter
+from hnp_pipeline.prediction import Pixels
 from hnp_pipeline.training import engine
 from hnp_pipeline.training.backbone import timm
 from hnp_pipeline.training.batches import Images
 from hnp_pipeline.training.inference import load_model, predict
 from hnp_pipeline.training.results import FoldResult
 from hnp_pipeline.vocabulary import LEVELS
-
-
-class ArrayStore:
-    """Pictures in memory."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        return np.take(self.pixels, indices, axis=0, out=out)
 
 
 def cached(folder: Path, pictures: Iterable[np.ndarray], size: int, sha256: list[str]) -> ImageStore:
@@ -107,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         store = cached(folder / "cache", pixels, options.size, examples["sha256"].to_pylist())
-        stores = {"engine on the cache": store, "engine in memory": ArrayStore(pixels)}
+        stores = {"engine on the cache": store, "engine in memory": Pixels(pixels)}
         paths = [folder / f"{i}.png" for i in range(count)]
         for path, picture in zip(paths, pixels, strict=True):
             cv2.imwrite(str(path), picture)

@@ -7,6 +7,7 @@ import torch
 
 from hnp_pipeline import schemas, study
 from hnp_pipeline.evaluation.test_predictions import predict_test
+from hnp_pipeline.prediction import Pixels
 from hnp_pipeline.training.backbone import build_model
 from hnp_pipeline.training.inference import FoldModel, predict, predict_patients
 from hnp_pipeline.training.tasks import AgeScale, Known, task_of
@@ -15,22 +16,9 @@ from hnp_pipeline.vocabulary import LEVELS, VIEWS
 TRAINING = study.Training(backbone="test_efficientnet", weights=study.Weights(source="random"))
 
 
-class Pictures:
-    """In memory."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def gather(self, indices: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        return np.take(self.pixels, indices, axis=0, out=out)
-
-
 @pytest.fixture(scope="module")
-def pictures() -> Pictures:
-    return Pictures(np.random.default_rng(0).integers(0, 256, (9, 64, 64), np.uint8))
+def pictures() -> Pixels:
+    return Pixels(np.random.default_rng(0).integers(0, 256, (9, 64, 64), np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +52,7 @@ def fold_models(name: str) -> list[FoldModel]:
     return models
 
 
-def test_a_row_a_model_image_and_level(pictures: Pictures, examples: pa.Table) -> None:
+def test_a_row_a_model_image_and_level(pictures: Pixels, examples: pa.Table) -> None:
     models = fold_models("level")
     rows, attention = predict_test(models, pictures, examples, threads=1)
     assert rows.schema == schemas.schema(schemas.TEST_IMAGE_PREDICTIONS)
@@ -78,7 +66,7 @@ def test_a_row_a_model_image_and_level(pictures: Pictures, examples: pa.Table) -
 
 
 def test_a_row_a_model_patient_and_level_where_models_answer_for_patients(
-    pictures: Pictures, examples: pa.Table
+    pictures: Pixels, examples: pa.Table
 ) -> None:
     models = fold_models("multiview")
     rows, attention = predict_test(models, pictures, examples, threads=1)
