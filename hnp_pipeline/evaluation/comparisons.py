@@ -36,8 +36,9 @@ def compare_study(
 ) -> pa.Table:
     """Every two tasks, and each task against age and sex, at every level that both have.
 
-    `presence` meets the others at `hnp`; a task that answers for patients meets them by patient. On test the ensembles are compared, on validation the folds' models:
-    AUCs and differences are the means over the folds, whose patients are disjoint.
+    `presence` meets the others at `hnp`; a task that answers for patients meets them by patient. On test the ensembles
+    are compared, on validation the folds' models: AUCs and differences are the means over the folds, whose patients
+    are disjoint.
 
     Args:
         validation: VALIDATION_PREDICTIONS of all tasks.

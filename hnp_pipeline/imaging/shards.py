@@ -98,6 +98,7 @@ def make_shard(shard: Shard, threads: int, tell: Callable[[int], None] | None = 
         StepError: a file is no longer what it was when it was inspected.
         OSError: the pixels cannot be written.
     """
+    _keep_freed_memory()
     size = shard.settings.size**2
     descriptor = os.open(shard.pixels, os.O_RDWR | os.O_CLOEXEC)
 
@@ -106,7 +107,6 @@ def make_shard(shard: Shard, threads: int, tell: Callable[[int], None] | None = 
         return _make(*data, shard.settings, descriptor, (shard.row + i) * size)
 
     made = []
-    _keep_freed_memory()
     try:
         with _opencv_of_one_thread(), ThreadPoolExecutor(max(1, threads)) as pool:
             for one in pool.map(make, range(len(shard.paths))):
