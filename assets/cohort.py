@@ -160,13 +160,13 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         with told():
             examples = development_examples(read_table(project.home.table("cohort")))
-            pixels = images.content(examples)
+            pixels = images.store(examples).content
         metadata = tables.write(examples, project.home.part("development_set")) | lineage.of(
             "development_set"
         )
         thin = _folds_of_one_class(examples)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{examples_hash(examples)}-{pixels}"),
+            data_version=dg.DataVersion(f"{examples_hash(examples)}-{study.imaging.hash}-{pixels}"),
             metadata=metadata | {"patients": pc.count_distinct(examples["patient_key"]).as_py()},
             check_results=[
                 verdict(
@@ -195,11 +195,11 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         with told():
             examples = test_examples(read_table(project.home.table("cohort")))
-            pixels = images.content(examples)
+            pixels = images.store(examples).content
         metadata = tables.write(examples, project.home.part("test_set")) | lineage.of("test_set")
         waiting = examples.num_rows == 0
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{content_hash(examples)}-{pixels}"),
+            data_version=dg.DataVersion(f"{content_hash(examples)}-{study.imaging.hash}-{pixels}"),
             metadata=metadata
             | {"patients": pc.count_distinct(examples["patient_key"]).as_py(), "waiting": waiting},
             check_results=[

@@ -5,13 +5,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import pyarrow as pa
 
 from assets.common import OWNERS, Holds, code_version, logged, tags, told, verdict
 from hnp_pipeline.automation.survey import COLLECTIONS
 from hnp_pipeline.project import Project
 from hnp_pipeline.study import Study
-from hnp_pipeline.tables import content_hash
 from resources.compute import Compute, reserved
 from resources.tables import Tables
 from resources.tracking import Tracking
@@ -60,11 +58,10 @@ def build(study: Study) -> list[dg.AssetsDefinition]:
             spread = compute.spread()
             summary = build_cache(project.home.cache(name), listed, study.imaging, spread, logged(context))
             cache = ImageCache.open(project.home.cache(name), study.imaging)
-            cached, checksums = len(cache), ImageStore([cache], listed["sha256"]).checksums
+            # by the pixels themselves: code that makes the same ones trains nothing again
+            cached, content = len(cache), ImageStore([cache], listed["sha256"]).content
         sheet = project.home.cache(name) / study.imaging.hash / SHEET
         shown = study.report.pictures and sheet.exists()
-        # by the pixels themselves: code that makes the same ones trains nothing again
-        content = content_hash(pa.table({"sha256": listed["sha256"], "checksum": checksums}))
         stages = told_stages(summary, study.imaging.turn_inverted)
         tags = {"kind": "cache", "collection": name, "settings": study.imaging.hash}
         with tracking.run(context, tags) as run:

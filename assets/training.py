@@ -79,9 +79,10 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
             run.dataset("development_set", identity["development_set"], examples.num_rows, "training")
             epochs = Epochs(context, run)
             with told():
+                store = images.store(examples)
                 try:
                     result = train_fold(
-                        images.store(examples),
+                        store,
                         by_content(examples),
                         task,
                         fold,
@@ -93,7 +94,7 @@ def build(study: Study, task: str) -> list[dg.AssetsDefinition]:
                         logged(context),
                         epochs,
                         compute.devices(),
-                        images.content(examples),
+                        store.content,
                     )
                 except NonFiniteError as error:
                     raise error.named(examples) from None

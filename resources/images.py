@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from hnp_pipeline import study
 from hnp_pipeline.home import Home
-from hnp_pipeline.tables import content_hash
 
 if TYPE_CHECKING:
     from hnp_pipeline.imaging.store import ImageStore
@@ -31,12 +30,3 @@ class Images:
         folders = sorted(self.home.cache("").glob(f"*/{self.imaging.hash}/index.parquet"))
         caches = [ImageCache.open(index.parent.parent, self.imaging) for index in folders]
         return ImageStore(caches, examples["sha256"])
-
-    def content(self, examples: pa.Table) -> str:
-        """A hash of the pixels of `examples` (column sha256), whatever their order, and of how they were made.
-
-        Raises:
-            StepError: an image is in none of the caches.
-        """
-        pixels = pa.table({"sha256": examples["sha256"], "checksum": self.store(examples).checksums})
-        return f"{self.imaging.hash}-{content_hash(pixels.sort_by('sha256'))}"

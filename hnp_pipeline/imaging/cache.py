@@ -85,8 +85,8 @@ def build_cache(
 ) -> CacheSummary:
     """Bring a collection's cache up to date: after it, it holds exactly `images`, made by today's code.
 
-    Where other code made the pixels that are there, all are made anew, beside the old until they are done. Two builders of one collection queue. Images that are not listed also leave the collection's caches of
-    other settings.
+    Where other code made the pixels that are there, all are made anew, beside the old until they are done. Two
+    builders of one collection queue. Images that are not listed also leave the collection's caches of other settings.
 
     Args:
         directory: the collection's caches, `home.cache(collection)`.

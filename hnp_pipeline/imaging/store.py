@@ -11,7 +11,7 @@ import pyarrow as pa
 from hnp_pipeline import schemas
 from hnp_pipeline.errors import StepError
 from hnp_pipeline.study import Imaging
-from hnp_pipeline.tables import read_table
+from hnp_pipeline.tables import content_hash, read_table
 
 # What stands beside the pixels: index.parquet. Its metadata name the file of the pixels, their size, and the code
 # that made them (`version.pixel_code`).
@@ -111,7 +111,7 @@ class ImageStore:
         self.shape = caches[0].images.shape[1:] if caches else (0, 0)
         # A plain array over each map: NumPy's subclass for maps is slow to index.
         self._images = [np.asarray(cache.images) for cache in caches]
-        self._checksums = [cache.checksums for cache in caches]
+        self._sha256, self._checksums = keys, [cache.checksums for cache in caches]
         self._cache, self._rows = np.zeros(len(keys), np.int64), np.full(len(keys), -1, np.int64)
         for number, cache in enumerate(caches):
             missing = np.flatnonzero(self._rows < 0)
@@ -122,13 +122,14 @@ class ImageStore:
         return len(self._rows)
 
     @property
-    def checksums(self) -> npt.NDArray[np.int64]:
-        """CRC-32 of each image's pixels (n,), as they were written."""
-        found = np.zeros(len(self), np.int64)
-        for number, checksums in enumerate(self._checksums):
+    def content(self) -> str:
+        """A hash (16 hex digits) of which images these are and of all their pixels, whatever the order."""
+        checksums = np.zeros(len(self), np.int64)
+        for number, of_cache in enumerate(self._checksums):
             here = self._cache == number
-            found[here] = checksums[self._rows[here]]
-        return found
+            checksums[here] = of_cache[self._rows[here]]
+        table = pa.table({"sha256": pa.array(self._sha256.astype(str)), "checksum": checksums})
+        return content_hash(table.sort_by("sha256"))
 
     def gather(self, indices: npt.ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
         """The images at `indices` (b): uint8 (b, size, size), in `out` if given.

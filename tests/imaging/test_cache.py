@@ -375,15 +375,20 @@ def test_other_codes_cache_is_not_mended_with_todays_pixels(directory, images) -
         build(directory, images, how=mend_cache)
 
 
-def test_checksums_are_in_the_order_of_the_store(directory, images, tmp_path) -> None:
-    other = tmp_path / "cache" / "second"
+def test_a_stores_content_is_its_pixels_in_any_order_and_cache(directory, images, tmp_path) -> None:
+    other, whole = tmp_path / "cache" / "second", tmp_path / "cache" / "whole"
     build(directory, images.slice(0, 15))
     build(other, images.slice(15))
-    caches = [ImageCache.open(folder, SETTINGS) for folder in (directory, other)]
-    asked = images["sha256"].take(pa.array(np.random.default_rng(0).permutation(40)))
-    store = ImageStore(caches, asked)
-    pixels = store.gather(np.arange(40))
-    assert store.checksums.tolist() == [zlib.crc32(picture) for picture in pixels]
+    build(whole, images)
+
+    def content(*folders: Path, of: pa.Table = images) -> str:
+        return ImageStore([ImageCache.open(folder, SETTINGS) for folder in folders], of["sha256"]).content
+
+    shuffled = images.take(pa.array(np.random.default_rng(0).permutation(40)))
+    assert content(whole) == content(directory, other) == content(other, directory, of=shuffled)
+    assert content(whole, of=images.slice(1)) != content(whole)
+    made_by_other_code(other)
+    assert content(directory, other) != content(whole)
 
 
 def half_done(directory: Path, images: pa.Table) -> None:
