@@ -167,6 +167,24 @@ def test_a_table_without_header_does_not_show_its_first_patient(tmp_path):
     assert not any(value in str(error.value) for value in ("00123", "1980", "KIM"))
 
 
+@pytest.mark.parametrize(
+    ("header", "shown", "hidden"),
+    [
+        ("patient_id,0012345,KIM", "patient_id and 2 more", "KIM"),  # a sheet that lies on its side
+        ("patient_id,Hong Gildong", "patient_id and 1 more", "Hong"),
+        ("patient_id,view,file,1943-11-17", "patient_id, view, file and 1 more", "1943"),
+        ("patient_id,view,file,Studien Datum", "patient_id, view, file, Studien Datum", "more"),
+        ("patient_id,vieew", "patient_id, vieew", "more"),
+    ],
+)
+def test_names_of_columns_are_shown_and_what_may_be_a_patients_is_not(tmp_path, header, shown, hidden):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n")
+    with pytest.raises(TableError) as error:
+        RawTable(path, "table xrays").require(["study_date"])
+    assert str(error.value).endswith(f"columns found: {shown}") and hidden not in str(error.value)
+
+
 def _xlsx(path: Path, *rows: list, sheet=None) -> Path:
     book = openpyxl.Workbook()
     for row in rows:
